@@ -1,0 +1,102 @@
+"""The ports of a connector: what the provider asks of a source of users, and how it may answer.
+
+A connector implements `PasswordConnector` or `RedirectConnector`, and `Refreshable` when it can say
+later whether a person it once signed in still exists. There is no base class: the ports are
+protocols, told apart by `isinstance`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A person as a connector knows them.
+
+    `user_id` is the connector's own immutable id and never the name that was typed; together with
+    the connector's id it becomes `sub`. `connector_data` is the connector's private note to itself
+    for `refresh`; the provider stores it sealed and never reads it.
+    """
+
+    user_id: str
+    username: str = ""
+    preferred_username: str = ""
+    email: str = ""
+    email_verified: bool = False
+    groups: tuple[str, ...] = ()
+    connector_data: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """Where a redirect connector sends the browser, and what it wants to be reminded of."""
+
+    url: str
+    memory: str
+
+
+@runtime_checkable
+class PasswordConnector(Protocol):
+    """A connector that checks a name and a password typed on our own page."""
+
+    @property
+    def username_prompt(self) -> str:
+        """Return the label of the name field, for example "Email address"."""
+        ...
+
+    async def login(self, username: str, password: str) -> Identity:
+        """Return who signs in.
+
+        Raises BadCredentials for an unknown name and a wrong password alike, AccessRefused when the
+        password was right but the person may not come in, ConnectorUnavailable when nobody can say.
+        """
+        ...
+
+
+@runtime_checkable
+class RedirectConnector(Protocol):
+    """A connector that signs people in on somebody else's page."""
+
+    async def depart(self, *, callback_uri: str, state: str) -> Departure:
+        """Return the address to send the browser to. Raises ConnectorUnavailable."""
+        ...
+
+    async def arrive(self, *, parameters: Mapping[str, str], memory: str) -> Identity:
+        """Return who came back with these callback parameters.
+
+        Raises BadCredentials, AccessRefused or ConnectorUnavailable.
+        """
+        ...
+
+
+@runtime_checkable
+class Refreshable(Protocol):
+    """A connector that can be asked again about a person, at every refresh."""
+
+    async def refresh(self, identity: Identity) -> Identity:
+        """Return the person as they are now. Raises IdentityGone or ConnectorUnavailable."""
+        ...
+
+
+Connector = PasswordConnector | RedirectConnector
+
+
+class ConnectorError(Exception):
+    """Base of everything a connector may raise; the text is for the log, not for a page."""
+
+
+class BadCredentials(ConnectorError):
+    """Unknown name, wrong password, locked or disabled account: told apart for nobody."""
+
+
+class AccessRefused(ConnectorError):
+    """The credentials were right and the person still may not sign in."""
+
+
+class ConnectorUnavailable(ConnectorError):
+    """The source of users cannot be asked just now; says nothing about the person."""
+
+
+class IdentityGone(ConnectorError):
+    """The person was deleted, disabled or replaced since they signed in."""

@@ -1,0 +1,3 @@
+"""An OpenID Connect identity provider for Kubernetes."""
+
+__version__ = "0.1.0.dev0"

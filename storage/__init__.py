@@ -1,0 +1,1 @@
+"""Where records are kept. A leaf: imports neither idp nor connectors."""

@@ -1,0 +1,87 @@
+"""The records that the provider keeps, as values.
+
+A record is immutable; a change is a new value. Fields that this version does not know stay in
+`unknown` and are written back as they came, so that versions of the server can run side by side.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """One signing key and where it stands in its life.
+
+    It is announced when created, signs from `signs_from` until `retired_at`, and leaves the
+    published set at `drops_at`. `private_jwk` is JSON text, empty once the key has retired.
+    """
+
+    kid: str
+    alg: str
+    public_jwk: str
+    private_jwk: str = field(repr=False)
+    created_at: datetime
+    signs_from: datetime | None = None
+    retired_at: datetime | None = None
+    drops_at: datetime | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRing:
+    """All signing keys of an issuer in one record, so that a rotation is one conditional write."""
+
+    name: str
+    keys: tuple[SigningKey, ...]
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshState:
+    """The refresh token of a grant.
+
+    `generation` is the only one that may still be spent. `spent` lists, oldest first, pairs of the
+    second (since 1970) at which generations were spent and the highest one spent in that second;
+    pairs older than the grace window are dropped when the next one is added.
+    """
+
+    generation: int
+    last_used_at: datetime
+    spent: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """One login of one person with one client on one device: code, claims and refresh token.
+
+    The seed never leaves the sealed part: the code and every refresh token are computed from it, so
+    none of them is stored. `expires_at` is when the record may be swept away. `ended_at` marks a
+    revoked grant, which stays as a tombstone until then.
+    """
+
+    name: str
+    client_id: str
+    connector_id: str
+    user_id: str
+    username: str
+    preferred_username: str
+    email: str
+    email_verified: bool
+    groups: tuple[str, ...]
+    connector_data: str = field(repr=False)
+    scopes: tuple[str, ...]
+    audience: tuple[str, ...]
+    nonce: str
+    redirect_uri: str
+    code_challenge: str
+    seed: bytes = field(repr=False)
+    created_at: datetime
+    authenticated_at: datetime
+    code_expires_at: datetime
+    expires_at: datetime
+    code_spent_at: datetime | None = None
+    refresh: RefreshState | None = None
+    ended_at: datetime | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
