@@ -71,8 +71,9 @@ class Backend(Protocol):
     def watch(self, kind: str) -> AsyncIterator[Change]:
         """Yield changes from now on, of every process that shares the store, within a second.
 
-        Raises StorageUnavailable when changes may have been missed: whoever watches starts again
-        and re-reads what it must know.
+        "Now" is the call, not the first step: who calls `watch` and then reads misses nothing in
+        between. Raises StorageUnavailable when changes may have been missed: whoever watches starts
+        again and re-reads what it must know.
         """
         ...
 

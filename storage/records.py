@@ -50,6 +50,7 @@ class RefreshState:
     generation: int
     last_used_at: datetime
     spent: tuple[tuple[int, int], ...] = ()
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

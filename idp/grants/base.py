@@ -1,0 +1,44 @@
+"""The port of a grant."""
+
+from datetime import timedelta
+from typing import Final, Protocol
+
+from idp.oauth.client import Client
+from idp.oauth.errors import TemporarilyUnavailable
+from idp.oauth.params import Parameters
+from idp.tokens.issue import TokenSet
+from storage.base import StorageUnavailable
+
+RETRY_AFTER: Final = timedelta(seconds=2)
+
+
+class GrantHandler(Protocol):
+    """Turns one kind of grant into tokens."""
+
+    @property
+    def grant_type(self) -> str:
+        """Return the wire name."""
+        ...
+
+    def allows(self, client: Client) -> bool:
+        """Return whether this client may use the grant at all (`unauthorized_client` if not)."""
+        ...
+
+    async def redeem(self, form: Parameters, client: Client) -> TokenSet:
+        """Return tokens for an authenticated client that the grant allows. Raises OAuthError."""
+        ...
+
+
+class AuditLog(Protocol):
+    """Hears of what an administrator may have to look into; gets names, never secrets."""
+
+    def __call__(self, event: str, /, **fields: str | int) -> None:
+        """Note an event."""
+        ...
+
+
+def store_is_away(_: StorageUnavailable) -> TemporarilyUnavailable:
+    """Return what a client hears while the store cannot be asked: nothing was spent."""
+    return TemporarilyUnavailable(
+        "The provider's store does not answer. Nothing was spent: try again.", RETRY_AFTER
+    )

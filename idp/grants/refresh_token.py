@@ -1,0 +1,105 @@
+"""grant_type=refresh_token (RFC 6749 section 6), with rotation and reuse detection."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from connectors.base import ConnectorUnavailable, Identity, IdentityGone, Refreshable
+from idp.clock import Clock
+from idp.grants.base import RETRY_AFTER, AuditLog, store_is_away
+from idp.grants.lookup import GrantLookup
+from idp.oauth.client import Client
+from idp.oauth.errors import InvalidGrant, TemporarilyUnavailable
+from idp.oauth.params import Parameters
+from idp.oauth.scopes import narrow_scope
+from idp.tokens.authorization import authorization_of, identity_of
+from idp.tokens.issue import TokenIssuer, TokenSet
+from idp.tokens.refresh import RefreshPolicy, Verdict, advance, judge
+from storage.base import NotFound, StorageUnavailable, Unreadable
+from storage.collection import Stored
+from storage.records import Grant
+
+
+def _refusal() -> InvalidGrant:
+    """Return the one answer to every refresh token that is not good."""
+    return InvalidGrant("The refresh token is expired, revoked or not valid. Sign in again.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshTokenGrant:
+    """Renews tokens, asking the connector each time whether the person still exists."""
+
+    lookup: GrantLookup
+    issuer: TokenIssuer
+    connectors: Callable[[str], object | None]
+    policy: RefreshPolicy
+    clock: Clock
+    audit: AuditLog
+    grant_type: str = "refresh_token"
+
+    def allows(self, client: Client) -> bool:
+        """Return True: whoever got a refresh token may use it."""
+        return True
+
+    async def redeem(self, form: Parameters, client: Client) -> TokenSet:
+        """Return fresh tokens and the current refresh token, with at most one write."""
+        text = form.require("refresh_token")
+        try:
+            generation, stored = await self.lookup.by_refresh_token(text, _refusal())
+            if stored.record.client_id != client.id:
+                # Not the thief's grant to end: the family stays untouched (RFC 6749 section 6).
+                raise _refusal()
+            scopes = narrow_scope(form.get("scope"), stored.record.scopes)
+            grant = await self._renew(stored, generation)
+        except (NotFound, Unreadable):
+            raise _refusal() from None
+        except StorageUnavailable as error:
+            raise store_is_away(error) from error
+        return self._answer(grant, scopes)
+
+    async def _renew(self, stored: Stored[Grant], generation: int) -> Grant:
+        now = self.clock()
+        verdict = judge(stored.record, generation, now, self.policy)
+        if verdict in (Verdict.ENDED, Verdict.EXPIRED):
+            raise _refusal()
+        if verdict is Verdict.GRACE:
+            # Whoever spent this generation asked the connector less than a minute ago.
+            return stored.record
+        identity = await self._identity_now(stored.record, verdict)
+        renewed = await self.lookup.grants.update(
+            stored, lambda grant: advance(grant, generation, identity, now, self.policy)
+        )
+        if renewed.record.ended_at is not None:
+            self.audit(
+                "refresh_token_reused", grant=stored.record.name, client=stored.record.client_id
+            )
+            raise _refusal()
+        if verdict is Verdict.RESTORED:
+            self.audit("refresh_token_from_the_future", grant=stored.record.name)
+        return renewed.record
+
+    async def _identity_now(self, grant: Grant, verdict: Verdict) -> Identity:
+        """Return the person as they are now (a reused token is not worth asking for)."""
+        known = identity_of(grant)
+        if verdict is Verdict.REUSED:
+            return known
+        connector = self.connectors(grant.connector_id)
+        if not isinstance(connector, Refreshable):
+            self.audit("refresh_connector_missing", grant=grant.name, connector=grant.connector_id)
+            raise _refusal()
+        try:
+            return await connector.refresh(known)
+        except IdentityGone:
+            self.audit("refresh_identity_gone", grant=grant.name, connector=grant.connector_id)
+            raise _refusal() from None
+        except ConnectorUnavailable as error:
+            raise TemporarilyUnavailable(
+                "The source of users does not answer. Nothing was spent: try again.", RETRY_AFTER
+            ) from error
+
+    def _answer(self, grant: Grant, scopes: tuple[str, ...]) -> TokenSet:
+        state = grant.refresh
+        if state is None:
+            raise _refusal()
+        token = self.lookup.handles.refresh_token(grant.name, state.generation, grant.seed)
+        self.audit("tokens_issued", grant=grant.name, client=grant.client_id, by="refresh")
+        return self.issuer.issue(authorization_of(grant, scopes), refresh_token=token)

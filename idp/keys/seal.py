@@ -1,0 +1,166 @@
+"""Sealed values: bytes that only we can read and that only we could have made.
+
+AES-256-GCM with a 96-bit random nonce (NIST SP 800-38D section 8.2.2). Every purpose has keys of
+its own, derived by HKDF (RFC 5869), so that a value sealed for one purpose never opens for another.
+With random nonces a key should seal fewer than 2**32 values per purpose: replace it long before.
+
+    sealed = base64url( version, 1 byte | key id, 6 | nonce, 12 | ciphertext and tag )
+    associated data = version | key id | length of purpose, 4 bytes | purpose | context
+"""
+
+import hmac
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from idp.keys import base64url
+
+SECRET_LENGTH = 32
+MAX_LENGTH = 64 * 1024
+
+_VERSION = b"\x01"
+_ID_LENGTH = 6
+_ID_CHARACTERS = 8
+_NONCE_LENGTH = 12
+_HEADER_LENGTH = len(_VERSION) + _ID_LENGTH
+_SMALLEST = _HEADER_LENGTH + _NONCE_LENGTH + 16
+# Ids and tags are multiples of three bytes: their base64url has no spare bits.
+_TAG_LENGTH = 18
+
+
+class SealBroken(ValueError):
+    """The value was not sealed or tagged by us for this purpose and context."""
+
+
+class SealingKeyUnknown(SealBroken):
+    """The value names a key that is not among ours: foreign, or removed too early."""
+
+
+class SealTooLarge(ValueError):
+    """The value would be longer, once sealed, than we would open."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealingKey:
+    """32 secret bytes. The id is derived from them, so a key cannot carry a wrong one."""
+
+    secret: bytes = field(repr=False)
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Derive the id. Raises ValueError for a secret of another length."""
+        if len(self.secret) != SECRET_LENGTH:
+            raise ValueError(f"a sealing key has {SECRET_LENGTH} bytes, not {len(self.secret)}")
+        raw = _derive(self.secret, b"id", _ID_LENGTH)
+        object.__setattr__(self, "id", base64url.encode(raw))
+
+
+class SealingKeys:
+    """Seals with the first key, opens with all. Safe to share between threads."""
+
+    def __init__(
+        self,
+        keys: Sequence[SealingKey],
+        *,
+        random: Callable[[int], bytes],
+        max_length: int = MAX_LENGTH,
+    ) -> None:
+        """Take the keys, the sealing one first; `max_length` is in characters of sealed text.
+
+        Raises ValueError if there is no key, or one twice.
+        """
+        if not keys:
+            raise ValueError("no sealing key: at least one is needed")
+        self._keys = {key.id: key for key in keys}
+        if len(self._keys) != len(keys):
+            raise ValueError("a sealing key is listed twice: remove one of them")
+        self._seals_with = keys[0].id
+        self._random = random
+        self._max_length = max_length
+        # Purposes are words of our own code, so these stay small.
+        self._ciphers: dict[tuple[str, str], AESGCM] = {}
+        self._tag_secrets: dict[tuple[str, str], bytes] = {}
+
+    def __repr__(self) -> str:
+        """Show the ids only."""
+        return f"SealingKeys({', '.join(self._keys)})"
+
+    def seal(self, purpose: str, plaintext: bytes, *, context: bytes = b"") -> str:
+        """Return URL-safe text. Raises SealTooLarge if it would not open again."""
+        header = _VERSION + base64url.decode(self._seals_with)
+        nonce = self._random(_NONCE_LENGTH)
+        cipher = self._cipher(self._seals_with, purpose)
+        body = cipher.encrypt(nonce, plaintext, _associated(header, purpose, context))
+        sealed = base64url.encode(header + nonce + body)
+        if len(sealed) > self._max_length:
+            raise SealTooLarge(f"a {purpose} would take more than {self._max_length} characters")
+        return sealed
+
+    def open(self, purpose: str, sealed: str, *, context: bytes = b"") -> bytes:
+        """Return the plaintext.
+
+        Raises SealBroken for anything that `seal` did not return for this purpose and context, and
+        SealingKeyUnknown if it names a key that we do not have.
+        """
+        if len(sealed) > self._max_length:
+            raise SealBroken(f"the sealed {purpose} is too long")
+        try:
+            raw = base64url.decode(sealed)
+        except ValueError:
+            raise SealBroken(f"the sealed {purpose} is not sealed text") from None
+        if len(raw) < _SMALLEST or raw[:1] != _VERSION:
+            raise SealBroken(f"the sealed {purpose} is too short or of an unknown version")
+        header, body = raw[:_HEADER_LENGTH], raw[_HEADER_LENGTH:]
+        cipher = self._cipher(base64url.encode(header[1:]), purpose)
+        nonce, ciphertext = body[:_NONCE_LENGTH], body[_NONCE_LENGTH:]
+        try:
+            return cipher.decrypt(nonce, ciphertext, _associated(header, purpose, context))
+        except InvalidTag:
+            raise SealBroken(f"the sealed {purpose} does not open") from None
+
+    def tag(self, purpose: str, message: bytes) -> str:
+        """Return 32 URL-safe characters: the key's id and an HMAC-SHA256 cut to 144 bits."""
+        return self._tag(self._seals_with, purpose, message)
+
+    def check_tag(self, purpose: str, message: bytes, tag: str) -> None:
+        """Accept a tag that we made. Raises SealBroken or SealingKeyUnknown."""
+        expected = self._tag(tag[:_ID_CHARACTERS], purpose, message)
+        # As bytes, because compare_digest refuses text that is not ASCII.
+        if not hmac.compare_digest(expected.encode(), tag.encode("utf-8", "replace")):
+            raise SealBroken(f"the tag of a {purpose} is not ours")
+
+    def _tag(self, key_id: str, purpose: str, message: bytes) -> str:
+        secret = self._tag_secrets.get((key_id, purpose))
+        if secret is None:
+            secret = _derive(self._key(key_id, purpose).secret, b"tag " + purpose.encode(), 32)
+            self._tag_secrets[key_id, purpose] = secret
+        return key_id + base64url.encode(hmac.digest(secret, message, "sha256")[:_TAG_LENGTH])
+
+    def _cipher(self, key_id: str, purpose: str) -> AESGCM:
+        cipher = self._ciphers.get((key_id, purpose))
+        if cipher is None:
+            secret = self._key(key_id, purpose).secret
+            cipher = AESGCM(_derive(secret, b"seal " + purpose.encode(), SECRET_LENGTH))
+            self._ciphers[key_id, purpose] = cipher
+        return cipher
+
+    def _key(self, key_id: str, purpose: str) -> SealingKey:
+        try:
+            return self._keys[key_id]
+        except KeyError:
+            raise SealingKeyUnknown(
+                f"a {purpose} names a sealing key that is not among ours ({', '.join(self._keys)})"
+            ) from None
+
+
+def _associated(header: bytes, purpose: str, context: bytes) -> bytes:
+    name = purpose.encode()
+    return b"".join((header, len(name).to_bytes(4, "big"), name, context))
+
+
+def _derive(secret: bytes, info: bytes, length: int) -> bytes:
+    return HKDF(SHA256(), length, salt=None, info=b"kube-idp " + info).derive(secret)

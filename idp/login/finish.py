@@ -1,0 +1,161 @@
+"""The end of a login: the first and only write, and the address that carries the code."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import quote, urlencode
+
+from connectors.base import Identity, Refreshable
+from idp.clock import Clock
+from idp.grants.base import AuditLog
+from idp.keys.handles import Handles
+from idp.login.state import LoginState
+from idp.oauth.authorize import Refused, Target
+from idp.oauth.errors import LoginRequired
+from idp.oauth.scopes import OFFLINE_ACCESS
+from idp.tokens.authorization import authorization_of, person_of
+from idp.tokens.code import first_refresh_state
+from idp.tokens.issue import TokenIssuer
+from idp.tokens.refresh import RefreshPolicy, kept_until
+from idp.tokens.size import measure_id_token
+from storage.base import AlreadyExists
+from storage.collection import Collection
+from storage.records import Grant
+
+
+class AlreadyUsed(Exception):
+    """The login was finished before, and its code was used or has run out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A login that is done: where to go, and the code for those who have to copy it."""
+
+    target: Target
+    code: str
+
+
+def redirect_location(target: Target, issuer: str, answer: dict[str, str]) -> str:
+    """Return the client's address with an answer in its query.
+
+    `state` goes back as it came and `iss` names us on success and error alike (RFC 9207 section 2).
+    """
+    pairs = dict(answer)
+    if target.state is not None:
+        pairs["state"] = target.state
+    pairs["iss"] = issuer
+    separator = "&" if "?" in target.redirect_uri else "?"
+    return target.redirect_uri + separator + urlencode(pairs, quote_via=quote)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginFinisher:
+    """Turns a signed-in person into a stored grant and a code."""
+
+    grants: Collection[Grant]
+    handles: Handles
+    issuer: TokenIssuer
+    clock: Clock
+    random: Callable[[int], bytes]
+    code_lifetime: timedelta
+    refresh_policy: RefreshPolicy
+    refresh_served: bool
+    connectors: Callable[[str], object | None]
+    audit: AuditLog
+
+    async def finish(
+        self, state: LoginState, identity: Identity, authenticated_at: datetime
+    ) -> Finished:
+        """Store the grant and return its code.
+
+        Raises Refused when the person is not the one that `id_token_hint` names, TokenTooLarge
+        before anything is written, AlreadyUsed when the same form was finished and used before,
+        StorageUnavailable.
+        """
+        self._check_hint(state, identity)
+        grant = self._new_grant(state, identity, authenticated_at)
+        self._check_size(grant)
+        try:
+            stored = (await self.grants.create(grant)).record
+        except AlreadyExists:
+            stored = await self._finished_before(grant)
+        else:
+            self.audit(
+                "login_succeeded",
+                connector=state.connector_id,
+                user=identity.user_id,
+                client=grant.client_id,
+                grant=grant.name,
+            )
+        code = self.handles.code(stored.name, stored.seed)
+        return Finished(target=state.request.target, code=code)
+
+    def _check_hint(self, state: LoginState, identity: Identity) -> None:
+        hinted = state.request.hinted_subject
+        if hinted and hinted != person_of(identity, state.connector_id).subject:
+            raise Refused(
+                state.request.target,
+                LoginRequired("Somebody else signed in than id_token_hint names."),
+            )
+
+    def _check_size(self, grant: Grant) -> None:
+        size = measure_id_token(self.issuer.id_claims(authorization_of(grant, grant.scopes)))
+        if size.deserves_warning:
+            self.audit("id_token_large", client=grant.client_id, bytes=size.size)
+
+    def _new_grant(
+        self, state: LoginState, identity: Identity, authenticated_at: datetime
+    ) -> Grant:
+        now = self.clock()
+        request = state.request
+        offline = self._may_refresh(state)
+        scopes = request.scopes
+        if not offline:
+            scopes = tuple(scope for scope in scopes if scope != OFFLINE_ACCESS)
+        code_expires_at = now + self.code_lifetime
+        grant = Grant(
+            name=state.grant_name,
+            client_id=request.target.client_id,
+            connector_id=state.connector_id,
+            user_id=identity.user_id,
+            username=identity.username,
+            preferred_username=identity.preferred_username,
+            email=identity.email,
+            email_verified=identity.email_verified,
+            groups=identity.groups,
+            connector_data=identity.connector_data,
+            scopes=scopes,
+            audience=request.peers,
+            nonce=request.nonce,
+            redirect_uri=request.target.redirect_uri,
+            code_challenge=request.code_challenge,
+            seed=self.random(32),
+            created_at=now,
+            authenticated_at=authenticated_at,
+            code_expires_at=code_expires_at,
+            expires_at=code_expires_at + self.refresh_policy.keep_for,
+        )
+        if not offline:
+            return grant
+        refreshable = replace(grant, refresh=first_refresh_state(now))
+        return replace(refreshable, expires_at=kept_until(refreshable, now, self.refresh_policy))
+
+    def _may_refresh(self, state: LoginState) -> bool:
+        return (
+            self.refresh_served
+            and OFFLINE_ACCESS in state.request.scopes
+            and isinstance(self.connectors(state.connector_id), Refreshable)
+        )
+
+    async def _finished_before(self, grant: Grant) -> Grant:
+        """Return the grant that the same form made a moment ago, for a second click.
+
+        The browser shows the answer to the last click only, so it must get the code as well, and it
+        is the same one. Raises AlreadyUsed where that cannot help any more.
+        """
+        known = (await self.grants.get(grant.name)).record
+        same_person = (known.user_id, known.connector_id) == (grant.user_id, grant.connector_id)
+        usable = known.code_spent_at is None and known.ended_at is None
+        if not same_person or not usable or self.clock() >= known.code_expires_at:
+            raise AlreadyUsed
+        return known

@@ -1,0 +1,169 @@
+"""The authorization request: what must be true before the browser may be sent anywhere.
+
+Two types carry the trust. `Target` exists only for a known client and a redirect URI of its own;
+before there is one, every error is a page. `Refused` is an error *with* a target, and the only
+error that becomes a redirect. The order of the checks is the order of the lines in
+`read_authorization`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from idp.oauth.client import Clients
+from idp.oauth.errors import (
+    InvalidRequest,
+    OAuthError,
+    RegistrationNotSupported,
+    RequestNotSupported,
+    RequestUriNotSupported,
+    UnsupportedResponseType,
+    Untrusted,
+)
+from idp.oauth.params import Parameters
+from idp.oauth.pkce import check_challenge
+from idp.oauth.prompt import read_max_age, read_prompt
+from idp.oauth.redirects import redirect_uri_allowed
+from idp.oauth.scopes import read_scope
+
+LONGEST_REQUEST = 8 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an answer may be sent: checked, which is why it can only be made by `target_of`."""
+
+    client_id: str
+    redirect_uri: str
+    state: str | None
+
+
+class Refused(Exception):
+    """An error that the client itself is told, by a redirect to its checked address."""
+
+    def __init__(self, target: Target, error: OAuthError) -> None:
+        super().__init__(error.description)
+        self.target = target
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizationRequest:
+    """A request in which everything is checked that can be without knowing the person."""
+
+    target: Target
+    scopes: tuple[str, ...]
+    peers: tuple[str, ...]
+    nonce: str
+    code_challenge: str
+    prompts: frozenset[str]
+    max_age: int | None
+    login_hint: str
+    hinted_subject: str
+    connector_id: str
+
+
+SubjectOfHint = Callable[[str], str]
+"""Returns the subject of an `id_token_hint` of ours, expired or not; raises InvalidRequest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizeRules:
+    """What the checks of an authorization request need to know of this provider."""
+
+    clients: Clients
+    subject_of_hint: SubjectOfHint
+    pkce_for_all: bool
+
+
+def target_of(parameters: Parameters, clients: Clients) -> Target:
+    """Return the checked target. Raises Untrusted for the person to read.
+
+    RFC 6749 section 4.1.2.1: on failure here the browser must not be redirected.
+    """
+    for name in ("client_id", "redirect_uri"):
+        if name in parameters.repeated:
+            raise Untrusted(
+                f"The application sent {name} more than once.",
+                "This is a fault of the application you came from; tell the people who run it.",
+            )
+    client_id = parameters.get("client_id")
+    client = clients.get(client_id) if client_id is not None else None
+    if client is None:
+        raise Untrusted(
+            "The application you came from is not known here.",
+            "Its client_id is missing or not registered. The people who run it must use a"
+            " client_id from this provider's staticClients.",
+        )
+    redirect_uri = parameters.get("redirect_uri")
+    if redirect_uri is None or not redirect_uri_allowed(redirect_uri, client):
+        raise Untrusted(
+            "The application asked to send you to an address that is not registered for it.",
+            "The redirect_uri is missing or differs from every one of the client's redirectURIs,"
+            " which are compared byte for byte. The people who run it must register the address"
+            " exactly as it is sent.",
+        )
+    state = None if "state" in parameters.repeated else parameters.get("state")
+    return Target(client_id=client.id, redirect_uri=redirect_uri, state=state)
+
+
+def read_authorization(parameters: Parameters, rules: AuthorizeRules) -> AuthorizationRequest:
+    """Return the checked request. Raises Untrusted (a page) or Refused (a redirect)."""
+    target = target_of(parameters, rules.clients)
+    try:
+        return _read_trusted(parameters, target, rules)
+    except OAuthError as error:
+        raise Refused(target, error) from None
+
+
+def _read_trusted(
+    parameters: Parameters, target: Target, rules: AuthorizeRules
+) -> AuthorizationRequest:
+    client = rules.clients[target.client_id]
+    parameters.refuse_repeated()
+    _check_size(parameters)
+    _check_not_offered(parameters)
+    _check_response(parameters)
+    scope = read_scope(parameters.get("scope"), client=client, clients=rules.clients)
+    prompts = read_prompt(parameters.get("prompt"), parameters.get("approval_prompt"))
+    max_age = read_max_age(parameters.get("max_age"))
+    challenge = check_challenge(
+        parameters.get("code_challenge"), parameters.get("code_challenge_method")
+    )
+    if not challenge and (client.is_public or rules.pkce_for_all):
+        raise InvalidRequest("This client must use PKCE: send code_challenge with method S256.")
+    hint = parameters.get("id_token_hint")
+    return AuthorizationRequest(
+        target=target,
+        scopes=scope.scopes,
+        peers=scope.peers,
+        nonce=parameters.get("nonce") or "",
+        code_challenge=challenge,
+        prompts=prompts,
+        max_age=max_age,
+        login_hint=(parameters.get("login_hint") or "")[:255],
+        hinted_subject="" if hint is None else rules.subject_of_hint(hint),
+        connector_id=parameters.get("connector_id") or "",
+    )
+
+
+def _check_size(parameters: Parameters) -> None:
+    """Keep the request small enough to travel sealed in a URL and a form."""
+    size = sum(len(name) + len(value) for name, value in parameters.values.items())
+    if size > LONGEST_REQUEST:
+        raise InvalidRequest(f"The request is longer than {LONGEST_REQUEST} characters.")
+
+
+def _check_not_offered(parameters: Parameters) -> None:
+    if parameters.get("request") is not None:
+        raise RequestNotSupported("Request objects are not served: send plain parameters.")
+    if parameters.get("request_uri") is not None:
+        raise RequestUriNotSupported("request_uri is not served: send plain parameters.")
+    if parameters.get("registration") is not None:
+        raise RegistrationNotSupported("registration is not served: register the client first.")
+
+
+def _check_response(parameters: Parameters) -> None:
+    if parameters.require("response_type") != "code":
+        raise UnsupportedResponseType("Only response_type=code is served.")
+    if parameters.get("response_mode") not in (None, "query"):
+        raise InvalidRequest("Only response_mode=query is served.")

@@ -1,0 +1,52 @@
+"""The discovery document (OIDC Discovery section 3, RFC 8414 section 2)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from idp.oauth import prompt
+from idp.oauth.claims import SUPPORTED
+from idp.oauth.client_auth import METHODS
+from idp.oauth.scopes import ADVERTISED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What this provider serves: the same values that the routes and handlers are made from."""
+
+    issuer: str
+    grant_types: Sequence[str]
+    signing_algorithms: Sequence[str]
+
+
+def discovery_document(served: Served) -> bytes:
+    """Return the document as bytes, the same on every replica of one configuration."""
+    issuer = served.issuer
+    document = {
+        "issuer": issuer,
+        "authorization_endpoint": issuer + "/auth",
+        "token_endpoint": issuer + "/token",
+        "jwks_uri": issuer + "/keys",
+        "userinfo_endpoint": issuer + "/userinfo",
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported": sorted(served.grant_types),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": sorted(served.signing_algorithms),
+        "code_challenge_methods_supported": ["S256"],
+        "scopes_supported": list(ADVERTISED),
+        "token_endpoint_auth_methods_supported": list(METHODS),
+        "claims_supported": list(SUPPORTED),
+        "claim_types_supported": ["normal"],
+        "prompt_values_supported": [
+            prompt.CONSENT,
+            prompt.LOGIN,
+            prompt.NONE,
+            prompt.SELECT_ACCOUNT,
+        ],
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+        "authorization_response_iss_parameter_supported": True,
+    }
+    return json.dumps(document, indent=1).encode()

@@ -1,0 +1,103 @@
+"""Scopes: their syntax, which ones are known, and the audiences that some of them ask for."""
+
+import re
+from dataclasses import dataclass
+
+from idp.oauth.client import Client, Clients
+from idp.oauth.errors import InvalidScope
+
+OPENID = "openid"
+EMAIL = "email"
+PROFILE = "profile"
+GROUPS = "groups"
+OFFLINE_ACCESS = "offline_access"
+FEDERATED_ID = "federated:id"
+AUDIENCE_PREFIX = "audience:server:client_id:"
+
+ADVERTISED = (OPENID, EMAIL, GROUPS, PROFILE, OFFLINE_ACCESS)
+"""What discovery lists: only what any client may ask for."""
+
+_KNOWN = frozenset((*ADVERTISED, FEDERATED_ID))
+_LONGEST = 1024
+# scope-token of RFC 6749 section 3.3: printable ASCII without space, quotation mark, backslash.
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedScope:
+    """What a scope parameter comes to: known scopes in the order asked, and audiences.
+
+    `peers` are the ids of other clients that the ID token shall be for.
+    """
+
+    scopes: tuple[str, ...]
+    peers: tuple[str, ...]
+
+
+def split_scope(text: str | None) -> tuple[str, ...]:
+    """Return the scope tokens of a parameter without repetitions. Raises InvalidScope.
+
+    Some clients pad with spaces, so leading, trailing and double spaces are forgiven.
+    """
+    if text is None:
+        return ()
+    if len(text) > _LONGEST:
+        raise InvalidScope(f"scope is longer than {_LONGEST} characters.")
+    folded = " ".join(part for part in text.split(" ") if part)
+    if not folded:
+        return ()
+    if _SCOPE.fullmatch(folded) is None:
+        raise InvalidScope("scope holds characters that no scope may have (RFC 6749 section 3.3).")
+    return tuple(dict.fromkeys(folded.split(" ")))
+
+
+def read_scope(text: str | None, *, client: Client, clients: Clients) -> RequestedScope:
+    """Return what a client may have of the scope that it asks for.
+
+    Unknown scopes are left out, as OIDC Core 3.1.2.1 advises. An audience is refused, not left out,
+    when that client does not trust this one: a token for fewer audiences than asked for would fail
+    far from here. Raises InvalidScope.
+    """
+    scopes: list[str] = []
+    peers: list[str] = []
+    for scope in split_scope(text):
+        if scope.startswith(AUDIENCE_PREFIX):
+            peer = scope.removeprefix(AUDIENCE_PREFIX)
+            _check_trust(peer, client=client, clients=clients)
+            peers.append(peer)
+            scopes.append(scope)
+        elif scope in _KNOWN:
+            scopes.append(scope)
+    return RequestedScope(scopes=tuple(scopes), peers=tuple(peers))
+
+
+def _check_trust(peer: str, *, client: Client, clients: Clients) -> None:
+    if peer == client.id:
+        return
+    other = clients.get(peer)
+    if other is None or client.id not in other.trusted_peers:
+        # The same answer for a client that is not there and for one that does not trust.
+        raise InvalidScope(
+            f"The client {peer[:100]} does not list the client {client.id} in its trustedPeers."
+        )
+
+
+def narrow_scope(text: str | None, granted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the scopes of a refresh: all that were granted, or the fewer that are asked for.
+
+    Raises InvalidScope for more (RFC 6749 section 6).
+    """
+    wanted = split_scope(text)
+    if not wanted:
+        return granted
+    beyond = [scope for scope in wanted if scope not in granted]
+    if beyond:
+        raise InvalidScope(f"Not granted at login: {' '.join(beyond)[:200]}. Sign in again for it.")
+    return wanted
+
+
+def peers_of(scopes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the client ids that the audience scopes among `scopes` name."""
+    return tuple(
+        scope.removeprefix(AUDIENCE_PREFIX) for scope in scopes if scope.startswith(AUDIENCE_PREFIX)
+    )

@@ -1,0 +1,178 @@
+"""Runs a provider: listeners, signals, TLS, drain; alone or as one of several workers."""
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from idp.app import Provider, Surroundings, build_provider
+from idp.clock import Clock
+from idp.log import log_event
+from idp.settings import Settings
+from idp.transport.limits import Limits
+from idp.transport.listeners import Address, Drain, Listener, bind, serve
+from idp.transport.tls import ServerTls, TlsSettings, TlsUnusable, follow_files
+from idp.transport.workers import Patience, follow_parent, supervise
+
+_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+_LINGER_SECONDS = 5.0
+_log = logging.getLogger("idp.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a worker gets from its parent: listening sockets, in `addresses` order, and a pipe."""
+
+    sockets: tuple[socket.socket, ...]
+    lifeline: int
+
+
+def addresses(settings: Settings) -> list[Address]:
+    """Return where to listen, in the order in which workers inherit the sockets."""
+    wanted = (
+        ("web.http", settings.web.http),
+        ("web.https", settings.web.https),
+        ("telemetry.http", settings.telemetry.http),
+    )
+    return [
+        Address(name=name, host=address.host, port=address.port)
+        for name, address in wanted
+        if address is not None
+    ]
+
+
+def server_tls(settings: Settings, clock: Clock) -> ServerTls | None:
+    """Return the TLS of web.https, None where it is not configured. Raises TlsUnusable."""
+    web = settings.web
+    if web.https is None or web.tls_cert is None or web.tls_key is None:
+        return None
+    files = TlsSettings(
+        cert=web.tls_cert,
+        key=web.tls_key,
+        minimum=_VERSIONS[web.tls_min_version],
+        maximum=_VERSIONS[web.tls_max_version],
+    )
+    return ServerTls(files, clock)
+
+
+def run_alone(settings: Settings, outside: Surroundings, inherited: Inherited | None) -> None:
+    """Serve in this process until SIGTERM or SIGINT.
+
+    Raises CannotListen, TlsUnusable, StorageError and KeyFileError, each with a text for the
+    operator.
+    """
+    uvloop.run(_run(settings, outside, inherited))
+
+
+def run_workers(settings: Settings, config: Path) -> int:
+    """Serve in `web.workers` processes; return the exit status. Raises CannotListen."""
+    sockets = [bind(address) for address in addresses(settings)]
+
+    def command(*, listeners: Sequence[int], lifeline: int) -> list[str]:
+        handed = ",".join(str(number) for number in (*listeners, lifeline))
+        return [sys.executable, "-m", "idp", "serve", str(config), "--inherit", handed]
+
+    return uvloop.run(
+        supervise(settings.web.workers, command, sockets=sockets, patience=Patience())
+    )
+
+
+async def _run(settings: Settings, outside: Surroundings, inherited: Inherited | None) -> None:
+    tls = server_tls(settings, outside.clock)
+    where = addresses(settings)
+    sockets = inherited.sockets if inherited is not None else [bind(address) for address in where]
+    provider = await build_provider(settings, outside)
+    stop = asyncio.Event()
+    _follow_signals(stop, tls)
+    if inherited is not None:
+        follow_parent(inherited.lifeline, stop)
+    provider.jobs.start()
+    watching = asyncio.create_task(_follow_certificate(tls, provider))
+    try:
+        await serve(
+            _listeners(provider, where, sockets, tls),
+            limits=Limits(),
+            clock=outside.clock,
+            stop=stop,
+            drain=Drain(linger=0.0 if settings.telemetry.http is None else _LINGER_SECONDS),
+            on_ready=lambda: _ready(provider, settings, where),
+            on_drain=lambda: _draining(provider),
+        )
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+        await provider.close()
+
+
+def _listeners(
+    provider: Provider,
+    where: Sequence[Address],
+    sockets: Sequence[socket.socket],
+    tls: ServerTls | None,
+) -> list[Listener]:
+    def refused(status: int) -> None:
+        provider.metrics.requests.labels("transport", "none", status).inc()
+
+    listeners = []
+    for address, sock in zip(where, sockets, strict=True):
+        if address.name == "telemetry.http":
+            listeners.append(Listener(sock=sock, app=provider.telemetry))
+            continue
+        context = tls.context if tls is not None and address.name == "web.https" else None
+        listeners.append(
+            Listener(
+                sock=sock,
+                app=provider.web,
+                documents=provider.documents,
+                tls=context,
+                on_refusal=refused,
+            )
+        )
+    return listeners
+
+
+def _ready(provider: Provider, settings: Settings, where: Sequence[Address]) -> None:
+    provider.readiness.state = "ok"
+    log_event(
+        _log,
+        logging.INFO,
+        "ready",
+        issuer=settings.issuer,
+        listening=[str(address) for address in where],
+    )
+
+
+def _draining(provider: Provider) -> None:
+    provider.readiness.state = "draining"
+    log_event(_log, logging.INFO, "draining")
+
+
+def _follow_signals(stop: asyncio.Event, tls: ServerTls | None) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def reload_certificate() -> None:
+        try:
+            if tls is not None:
+                tls.reload()
+        except TlsUnusable as error:
+            log_event(_log, logging.ERROR, "tls_reload_refused", reason=str(error))
+
+    loop.add_signal_handler(signal.SIGHUP, reload_certificate)
+
+
+async def _follow_certificate(tls: ServerTls | None, provider: Provider) -> None:
+    if tls is not None:
+        await follow_files(
+            tls, on_reload=lambda result: provider.metrics.certificate_reloads.labels(result).inc()
+        )

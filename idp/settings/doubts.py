@@ -1,0 +1,87 @@
+"""What works but is probably not meant: the warnings at start."""
+
+from collections.abc import Iterator
+
+from idp.settings.draft import Draft, Finding
+from idp.settings.model import Settings
+from idp.settings.people import StaticClient
+from idp.settings.problems import KeyPath
+from idp.settings.redirect_rules import doubt_about
+
+SHORTEST_SECRET = 16
+
+
+def warn_of_doubts(draft: Draft, settings: Settings) -> None:
+    """Note all warnings about valid settings in the draft."""
+    for i, client in enumerate(settings.static_clients):
+        for finding in _client_doubts(settings, client, ("staticClients", i)):
+            draft.warn(finding.path, finding.message)
+        for j, uri in enumerate(client.redirect_uris):
+            if doubt := doubt_about(uri):
+                path: KeyPath = ("staticClients", i, "redirectURIs", j)
+                draft.warn(path, f"{draft.subject(path, uri)} {doubt}")
+    for finding in (*_people_doubts(settings), *_web_doubts(settings)):
+        draft.warn(finding.path, finding.message)
+
+
+def _client_doubts(settings: Settings, client: StaticClient, place: KeyPath) -> Iterator[Finding]:
+    if client.secret and len(client.secret.get_secret_value()) < SHORTEST_SECRET:
+        yield Finding(
+            (*place, "secret"),
+            f"is shorter than {SHORTEST_SECRET} characters and may be guessed",
+        )
+    by_itself = "client_credentials" in settings.oauth2.grant_types and not client.public
+    if not client.redirect_uris and client.public:
+        yield Finding(
+            place,
+            "has no `redirectURIs`: as with Dex, any program on the person's own machine may"
+            " use it; list them if you can",
+        )
+    elif not client.redirect_uris and not by_itself:
+        yield Finding(
+            place,
+            "can do nothing: it has no `redirectURIs`, and `client_credentials` is not in"
+            " `oauth2.grantTypes`",
+        )
+    if client.client_credentials_claims.groups and not by_itself:
+        yield Finding(
+            (*place, "clientCredentialsClaims"),
+            "has no effect: only a client with a secret has them, and `client_credentials` must"
+            " be in `oauth2.grantTypes`",
+        )
+    known = {other.id for other in settings.static_clients}
+    for k, peer in enumerate(client.trusted_peers):
+        if peer not in known:
+            yield Finding((*place, "trustedPeers", k), "is the id of no client in this file")
+
+
+def _people_doubts(settings: Settings) -> Iterator[Finding]:
+    if settings.enable_password_db and not settings.static_passwords:
+        yield Finding(("enablePasswordDB",), "has no effect: there are no `staticPasswords`")
+    first: dict[str, int] = {}
+    for i, person in enumerate(settings.static_passwords):
+        if "@" not in person.email:
+            yield Finding(
+                ("staticPasswords", i, "email"),
+                "is not an email address, yet becomes one in tokens",
+            )
+        if person.user_id in first:
+            yield Finding(
+                ("staticPasswords", i, "userID"),
+                f"is also that of `staticPasswords[{first[person.user_id]}]`: applications take"
+                " both for the same person",
+            )
+        first.setdefault(person.user_id, i)
+
+
+def _web_doubts(settings: Settings) -> Iterator[Finding]:
+    web = settings.web
+    if not web.https and (web.tls_cert or web.tls_key):
+        yield Finding(("web",), "`tlsCert` and `tlsKey` have no effect without `https`")
+    place = ("web", "clientRemoteIP", "trustedProxies")
+    proxies = web.client_remote_ip.trusted_proxies
+    if proxies and not web.client_remote_ip.header:
+        yield Finding(place, "has no effect without `header`")
+    for i, network in enumerate(proxies):
+        if network.prefixlen == 0:
+            yield Finding((*place, i), "trusts everybody to name the address they come from")

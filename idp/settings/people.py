@@ -1,0 +1,72 @@
+"""Sections about who uses the provider: `staticClients`, `staticPasswords`."""
+
+import re
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from idp.settings.fields import Flag, ImageUrl, Secret, Text
+from idp.settings.password_hashes import check_password_hash
+from idp.settings.redirect_rules import check_redirect_uri
+from idp.settings.section import Section
+
+_VSCHAR = re.compile(r"[\x20-\x7e]{1,255}")
+
+
+def _client_id(text: str) -> str:
+    if not _VSCHAR.fullmatch(text):
+        raise ValueError("must be at most 255 printable ASCII characters (RFC 6749 appendix A.1)")
+    return text
+
+
+class ClientCredentialsClaims(Section):
+    """Claims of tokens that a client gets for itself."""
+
+    groups: tuple[Text, ...] = ()
+
+
+class StaticClient(Section):
+    """An application that signs people in. `name` is what they read; by default the id."""
+
+    unserved: ClassVar[frozenset[str]] = frozenset(
+        {
+            "postLogoutRedirectURIs", "backchannelLogoutURI", "refreshTokenLifetime",
+            "allowedConnectors", "mfaChain", "ssoSharedWith",
+        }
+    )  # fmt: skip
+
+    id: Annotated[Text, AfterValidator(_client_id)] = Field(
+        description="the name by which the application introduces itself, or use `idEnv`"
+    )
+    secret: Secret | None = None
+    name: Text = Field(default_factory=lambda known: known.get("id", ""))
+    public: Flag = False
+    redirect_uris: tuple[Annotated[Text, AfterValidator(check_redirect_uri)], ...] = ()
+    trusted_peers: tuple[Text, ...] = ()
+    logo_url: ImageUrl | None = None
+    client_credentials_claims: ClientCredentialsClaims = ClientCredentialsClaims()
+
+
+def _password_hash(value: Any) -> Any:
+    return SecretStr(check_password_hash(value.strip())) if isinstance(value, str) else value
+
+
+class StaticPassword(Section):
+    """A person who signs in with an email address and a password.
+
+    `name` and `preferred_username` are empty when not given; the connector decides what then.
+    """
+
+    email: Text = Field(description="what the person types to sign in")
+    hash: Annotated[SecretStr, BeforeValidator(_password_hash)] = Field(
+        description="a bcrypt or argon2id hash, made with `idp hash-password`, or use `hashFromEnv`"
+    )
+    username: Text = ""
+    name: Text = ""
+    preferred_username: Text = ""
+    email_verified: Flag = True
+    user_id: Text = Field(
+        description="it decides `sub`, by which applications know the person: write any text that"
+        " no other person has and never change it, for example a UUID"
+    )
+    groups: tuple[Text, ...] = ()

@@ -1,0 +1,183 @@
+"""Rules about several keys at once.
+
+They read the plain values, not the models, so that a mistake in one key does not hide another:
+whoever starts the server with a bad file gets everything that is wrong in one answer. Values of
+the wrong type are the models' business; here they simply do not match.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from idp.durations import parse_duration
+from idp.settings.draft import Draft, mapping_at, sequence_at, value_at
+from idp.settings.fields import Address, ListenAddress
+from idp.settings.problems import KeyPath, written
+from idp.settings.redirect_rules import OUT_OF_BAND
+
+_ADDRESS: TypeAdapter[Address] = TypeAdapter(ListenAddress)
+
+
+def check_rules(draft: Draft) -> None:
+    """Note in the draft whatever breaks a rule."""
+    for rule in (
+        _listeners,
+        _tls,
+        _proxies,
+        _rotation,
+        _clients,
+        _passwords,
+        _connectors,
+        _workers,
+        _ways_to_sign_in,
+    ):
+        rule(draft)
+
+
+def _is_true(value: Any) -> bool:
+    return value is True or value == "true"
+
+
+def _listeners(draft: Draft) -> None:
+    web = mapping_at(draft.value, "web")
+    if web and "http" not in web and "https" not in web:
+        draft.refuse(("web",), "needs `http` or `https`, an address to listen on")
+    taken: dict[Address, KeyPath] = {}
+    for path in (("web", "http"), ("web", "https"), ("telemetry", "http")):
+        address = _address(value_at(draft.value, *path))
+        if address and address.port and address in taken:
+            draft.refuse(path, f"is the address of `{written(taken[address])}`; choose another")
+        elif address:
+            taken[address] = path
+
+
+def _address(value: Any) -> Address | None:
+    try:
+        return _ADDRESS.validate_python(value)
+    except ValidationError:
+        return None
+
+
+def _tls(draft: Draft) -> None:
+    web = mapping_at(draft.value, "web")
+    if "https" in web:
+        for key in ("tlsCert", "tlsKey"):
+            if key not in web:
+                draft.refuse(("web", key), "is required with `https`: the path of a PEM file")
+    if web.get("tlsMinVersion") == "1.3" and web.get("tlsMaxVersion") == "1.2":
+        draft.refuse(("web", "tlsMinVersion"), "is above `tlsMaxVersion`")
+
+
+def _proxies(draft: Draft) -> None:
+    place = ("web", "clientRemoteIP")
+    found = mapping_at(draft.value, *place)
+    if "header" in found and not found.get("trustedProxies"):
+        draft.refuse(
+            (*place, "header"),
+            "needs `trustedProxies`: without it anybody could claim any address",
+        )
+
+
+def _rotation(draft: Draft) -> None:
+    old = ("expiry", "signingKeys")
+    new = ("signer", "config", "keysRotationPeriod")
+    given = [path for path in (old, new) if value_at(draft.value, *path) is not None]
+    if len(given) == 2:
+        draft.refuse(old, f"is the old name of `{written(new)}`, which is given too; remove it")
+    cache = value_at(draft.value, "expiry", "keyCacheFor") or "60s"
+    for path in given:
+        if _is_shorter_than_two(value_at(draft.value, *path), cache):
+            draft.refuse(
+                path,
+                "must be at least twice `expiry.keyCacheFor`: the next key has to be known"
+                " to everybody before it signs",
+            )
+    if _is_true(value_at(draft.value, "expiry", "refreshTokens", "disableRotation")):
+        draft.refuse(
+            ("expiry", "refreshTokens", "disableRotation"),
+            "rotation is always on, with a grace of `reuseInterval`; remove this key",
+        )
+
+
+def _is_shorter_than_two(period: Any, cache: Any) -> bool:
+    try:
+        return parse_duration(str(period)) < 2 * parse_duration(str(cache))
+    except ValueError:
+        return False
+
+
+def _clients(draft: Draft) -> None:
+    for path, client in _items(draft, "staticClients"):
+        public = client.get("public", False)
+        if _is_true(public) and "secret" in client:
+            draft.refuse(
+                (*path, "secret"), "a public client has no secret; remove `secret` or `public`"
+            )
+        if public in (False, "false") and "secret" not in client:
+            draft.refuse(
+                (*path, "secret"),
+                "is required: give `secret` or `secretEnv`, or say `public: true`",
+            )
+        uris = sequence_at(client, "redirectURIs")
+        if OUT_OF_BAND in uris and not _is_true(public):
+            place = (*path, "redirectURIs", uris.index(OUT_OF_BAND))
+            draft.refuse(place, f"`{OUT_OF_BAND}` is for clients with `public: true` only")
+    _refuse_repeated(draft, "staticClients", "id")
+
+
+def _passwords(draft: Draft) -> None:
+    if draft.value.get("staticPasswords") and "enablePasswordDB" not in draft.value:
+        draft.refuse(("staticPasswords",), "needs `enablePasswordDB: true`")
+    elif draft.value.get("staticPasswords") and draft.value["enablePasswordDB"] in (False, "false"):
+        draft.refuse(("enablePasswordDB",), "must be true for `staticPasswords` to count")
+    _refuse_repeated(draft, "staticPasswords", "email")
+
+
+def _connectors(draft: Draft) -> None:
+    _refuse_repeated(draft, "connectors", "id")
+    for path, connector in _items(draft, "connectors"):
+        if connector.get("id") == "local" and _is_true(draft.value.get("enablePasswordDB")):
+            draft.refuse((*path, "id"), "`local` is the id of the connector of `enablePasswordDB`")
+
+
+def _workers(draft: Draft) -> None:
+    workers = value_at(draft.value, "web", "workers")
+    if value_at(draft.value, "storage", "type") == "memory" and workers not in (None, 1, "1"):
+        draft.refuse(
+            ("web", "workers"),
+            "must be 1 with `storage.type: memory`, which processes cannot share",
+        )
+
+
+def _ways_to_sign_in(draft: Draft) -> None:
+    grants = sequence_at(draft.value, "oauth2", "grantTypes")
+    passwords = draft.value.get("enablePasswordDB") not in (None, False, "false")
+    connectors = draft.value.get("connectors")
+    if not passwords and not connectors and "client_credentials" not in grants:
+        draft.refuse(
+            ("connectors",),
+            "nobody could sign in: add a connector, or `enablePasswordDB` with `staticPasswords`",
+        )
+
+
+def _refuse_repeated(draft: Draft, section: str, key: str) -> None:
+    first: dict[str, KeyPath] = {}
+    for path, item in _items(draft, section):
+        value = item.get(key)
+        if not isinstance(value, str | int):
+            continue
+        # Two accounts that differ in case or width only could be signed in to as one another.
+        name = str(value)
+        if key == "email":
+            name = unicodedata.normalize("NFKC", name).casefold()
+        if name in first and name:
+            draft.refuse((*path, key), f"is already the {key} of `{written(first[name])}`")
+        first.setdefault(name, path)
+
+
+def _items(draft: Draft, section: str) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    for i, item in enumerate(sequence_at(draft.value, section)):
+        if isinstance(item, dict):
+            yield (section, i), item

@@ -1,0 +1,125 @@
+"""Makes access tokens (RFC 9068) and ID tokens (OIDC Core section 2)."""
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol
+
+from idp.clock import Clock, epoch_seconds
+from idp.oauth.claims import Claims, person_claims
+from idp.oauth.scopes import OPENID
+from idp.tokens.authorization import Authorization
+
+ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - the media type of RFC 9068 section 2.1
+ID_TOKEN_TYPE: Final = "JWT"  # noqa: S105 - the media type of RFC 7519 section 5.1
+GRANT_CLAIM: Final = "grant"
+"""The access token's private claim that names the grant behind it, for revocation."""
+
+
+class TokenSigner(Protocol):
+    """Signs with the key that is current at the moment of the call."""
+
+    def sign(self, claims: Claims, *, typ: str) -> str:
+        """Return a compact JWS."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSet:
+    """The successful answer of the token endpoint (RFC 6749 section 5.1)."""
+
+    access_token: str
+    expires_in: int
+    scope: str
+    id_token: str | None = None
+    refresh_token: str | None = None
+
+    def members(self) -> dict[str, object]:
+        """Return the JSON members, without those that were not issued."""
+        members: dict[str, object] = {
+            "access_token": self.access_token,
+            "token_type": "bearer",
+            "expires_in": self.expires_in,
+            "scope": self.scope,
+        }
+        if self.id_token is not None:
+            members["id_token"] = self.id_token
+        if self.refresh_token is not None:
+            members["refresh_token"] = self.refresh_token
+        return members
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIssuer:
+    """Issues the tokens of an authorization. `new_id` draws the `jti`."""
+
+    issuer: str
+    lifetime: timedelta
+    signer: TokenSigner
+    clock: Clock
+    new_id: Callable[[], str]
+
+    def issue(self, authorization: Authorization, *, refresh_token: str | None) -> TokenSet:
+        """Return signed tokens; an ID token only where `openid` was granted."""
+        access_token = self.signer.sign(self._access_claims(authorization), typ=ACCESS_TOKEN_TYPE)
+        id_token = None
+        if OPENID in authorization.scopes:
+            claims = self.id_claims(authorization)
+            claims["at_hash"] = left_half_hash(access_token)
+            id_token = self.signer.sign(claims, typ=ID_TOKEN_TYPE)
+        return TokenSet(
+            access_token=access_token,
+            expires_in=int(self.lifetime.total_seconds()),
+            scope=" ".join(authorization.scopes),
+            id_token=id_token,
+            refresh_token=refresh_token,
+        )
+
+    def id_claims(self, authorization: Authorization) -> Claims:
+        """Return the claims of an ID token, all but `at_hash`."""
+        claims = self._common_claims(authorization)
+        client_id = authorization.client_id
+        others = [peer for peer in authorization.peers if peer != client_id]
+        claims["aud"] = [*others, client_id] if others else client_id
+        if others:
+            # With more than one audience `azp` says who asked (OIDC Core section 2).
+            claims["azp"] = client_id
+        if authorization.nonce:
+            claims["nonce"] = authorization.nonce
+        return claims
+
+    def _access_claims(self, authorization: Authorization) -> Claims:
+        """Return the claims of an access token (RFC 9068 section 2.2).
+
+        Its audience is this provider and never the client itself: kube-apiserver looks at `aud`
+        and not at `typ`, so an access token for a client id would pass for an identity.
+        """
+        claims = self._common_claims(authorization)
+        others = [peer for peer in authorization.peers if peer != authorization.client_id]
+        claims["aud"] = [self.issuer, *others] if others else self.issuer
+        claims["client_id"] = authorization.client_id
+        claims["scope"] = " ".join(authorization.scopes)
+        if authorization.grant_name:
+            claims[GRANT_CLAIM] = authorization.grant_name
+        return claims
+
+    def _common_claims(self, authorization: Authorization) -> Claims:
+        now = epoch_seconds(self.clock())
+        claims: Claims = {
+            "iss": self.issuer,
+            **person_claims(authorization.person, authorization.scopes),
+            "exp": now + int(self.lifetime.total_seconds()),
+            "iat": now,
+            "jti": self.new_id(),
+        }
+        if authorization.authenticated_at is not None:
+            claims["auth_time"] = epoch_seconds(authorization.authenticated_at)
+        return claims
+
+
+def left_half_hash(value: str) -> str:
+    """Return `at_hash` for tokens signed with a SHA-256 algorithm (OIDC Core section 3.1.3.6)."""
+    digest = hashlib.sha256(value.encode("ascii")).digest()
+    return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode("ascii")

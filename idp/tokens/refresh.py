@@ -1,0 +1,135 @@
+"""The life of a refresh token: rotation, grace window, reuse detection, expiry.
+
+Every use of the current generation makes the next one. A generation that was spent less than the
+grace window ago still gets the current one, so that several kubectl processes, or one whose answer
+was lost, can share a token. An older one is proof that a token was stolen and ends the grant. A
+*later* one than the record knows is genuine by its MAC, so the record was restored from a backup:
+that is healed, not punished.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+
+from connectors.base import Identity
+from idp.clock import epoch_seconds
+from storage.records import Grant, RefreshState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshPolicy:
+    """How long a refresh token lives. None means without end.
+
+    `keep_for` is how long a grant outlives its refresh token, so that its revocation is known until
+    its last access token has expired.
+    """
+
+    grace: timedelta
+    idle: timedelta | None
+    absolute: timedelta | None
+    keep_for: timedelta
+
+    def expires_at(self, created_at: datetime, last_used_at: datetime) -> datetime | None:
+        """Return when the refresh token can no longer be used, None for never."""
+        ends = []
+        if self.idle is not None:
+            ends.append(last_used_at + self.idle)
+        if self.absolute is not None:
+            ends.append(created_at + self.absolute)
+        return min(ends, default=None)
+
+
+class Verdict(Enum):
+    """What the presentation of a generation means."""
+
+    SPEND = auto()
+    GRACE = auto()
+    REUSED = auto()
+    RESTORED = auto()
+    EXPIRED = auto()
+    ENDED = auto()
+
+
+def judge(grant: Grant, generation: int, now: datetime, policy: RefreshPolicy) -> Verdict:
+    """Return what it means that a genuine token of this generation is presented now."""
+    state = grant.refresh
+    if grant.ended_at is not None or grant.code_spent_at is None or state is None:
+        return Verdict.ENDED
+    expires_at = policy.expires_at(grant.created_at, state.last_used_at)
+    if expires_at is not None and now >= expires_at:
+        return Verdict.EXPIRED
+    if generation == state.generation:
+        return Verdict.SPEND
+    if generation > state.generation:
+        return Verdict.RESTORED
+    spent_at = _spent_at(state, generation)
+    return Verdict.GRACE if _is_recent(spent_at, now, policy) else Verdict.REUSED
+
+
+def _spent_at(state: RefreshState, generation: int) -> int:
+    """Return the second in which a generation was spent: that of the first entry reaching it.
+
+    Generations before the oldest entry count as spent with it. That is right, because pruning
+    always leaves the newest entry that is already too old.
+    """
+    return next((second for second, highest in state.spent if highest >= generation), 0)
+
+
+def _is_recent(second: int, now: datetime, policy: RefreshPolicy) -> bool:
+    return epoch_seconds(now) - second < policy.grace.total_seconds()
+
+
+def advance(
+    grant: Grant, generation: int, identity: Identity, now: datetime, policy: RefreshPolicy
+) -> Grant:
+    """Return the grant after a refresh; the very same object where nothing is to be written.
+
+    `identity` is the person as the connector knows them now. The change may run again on a newer
+    record after a lost race, so it judges for itself.
+    """
+    verdict = judge(grant, generation, now, policy)
+    if verdict is Verdict.REUSED:
+        return end_grant(grant, now)
+    state = grant.refresh
+    if state is None or verdict not in (Verdict.SPEND, Verdict.RESTORED):
+        return grant
+    following = RefreshState(
+        generation=generation + 1,
+        last_used_at=now,
+        spent=_with_spent(state, generation, now, policy),
+    )
+    return replace(
+        grant,
+        refresh=following,
+        username=identity.username,
+        preferred_username=identity.preferred_username,
+        email=identity.email,
+        email_verified=identity.email_verified,
+        groups=identity.groups,
+        connector_data=identity.connector_data,
+        expires_at=kept_until(grant, now, policy),
+    )
+
+
+def _with_spent(
+    state: RefreshState, generation: int, now: datetime, policy: RefreshPolicy
+) -> tuple[tuple[int, int], ...]:
+    second = epoch_seconds(now)
+    entries = [entry for entry in state.spent if entry[0] != second]
+    entries.append((second, generation))
+    too_old = [entry for entry in entries if not _is_recent(entry[0], now, policy)]
+    recent = [entry for entry in entries if _is_recent(entry[0], now, policy)]
+    return (*too_old[-1:], *recent)
+
+
+def kept_until(grant: Grant, last_used_at: datetime, policy: RefreshPolicy) -> datetime:
+    """Return when a grant that was just used may be swept away."""
+    ends = policy.expires_at(grant.created_at, last_used_at)
+    return datetime.max.replace(tzinfo=UTC) if ends is None else ends + policy.keep_for
+
+
+def end_grant(grant: Grant, now: datetime) -> Grant:
+    """Return the grant revoked: a tombstone until its last access token has expired."""
+    if grant.ended_at is not None:
+        return grant
+    return replace(grant, ended_at=now)

@@ -1,0 +1,47 @@
+"""How large an ID token may grow before it breaks the headers that it travels in.
+
+Proxies in front of applications and API servers stop at 8 KiB, so a token beyond that is refused
+while nothing is written yet, with a page that names the cause.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from idp.oauth.claims import Claims
+
+WARN_AT: Final = 4 * 1024
+REFUSE_AT: Final = 8 * 1024
+# Header, signature and `at_hash`: what the claims do not show. RSA-2048 signatures are the largest.
+_OVERHEAD: Final = 550
+
+
+class TokenTooLarge(Exception):
+    """The ID token would not fit into an HTTP header."""
+
+    def __init__(self, size: int, groups: int) -> None:
+        super().__init__(f"the ID token would have {size} bytes with {groups} groups")
+        self.size = size
+        self.groups = groups
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSize:
+    """The bytes that an ID token will have."""
+
+    size: int
+
+    @property
+    def deserves_warning(self) -> bool:
+        """Return whether some applications may already have trouble."""
+        return self.size > WARN_AT
+
+
+def measure_id_token(claims: Claims) -> TokenSize:
+    """Return the size of the token that these claims become. Raises TokenTooLarge."""
+    payload = len(json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode())
+    size = payload * 4 // 3 + _OVERHEAD
+    if size > REFUSE_AT:
+        groups = claims.get("groups")
+        raise TokenTooLarge(size, len(groups) if isinstance(groups, list) else 0)
+    return TokenSize(size)

@@ -1,0 +1,170 @@
+"""Listeners: binding addresses, serving on all of them, and leaving without a failed request."""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Self
+
+from idp.clock import Clock
+from idp.log import log_event
+from idp.transport.asgi import ASGIApp
+from idp.transport.connections import Connections
+from idp.transport.documents import Documents
+from idp.transport.entry import Entry
+from idp.transport.limits import Limits
+from idp.transport.protocol import HttpProtocol
+
+_BACKLOG = 2048
+_log = logging.getLogger("idp.transport")
+
+
+class CannotListen(Exception):
+    """An address that cannot be listened on: taken, not ours, not permitted, or none at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where to listen; `name` is the place in the configuration file, for example "web.http"."""
+
+    name: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, name: str, text: str) -> Self:
+        """Read `host:port`, `[v6]:port` or `:port` (every interface). Raises CannotListen."""
+        host, colon, port = text.rpartition(":")
+        bare = host.removeprefix("[").removesuffix("]")
+        bracketed = host.startswith("[") and host.endswith("]")
+        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise CannotListen(f"{name}: {text!r} is not host:port; write for example 0.0.0.0:5556")
+        if ":" in bare and not bracketed:
+            raise CannotListen(f"{name}: write the IPv6 address of {text!r} in brackets: [::]:5556")
+        return cls(name=name, host=bare, port=int(port))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.name} {host}:{self.port}"
+
+
+def bind(address: Address) -> socket.socket:
+    """Return a bound and listening socket, which may be handed to worker processes.
+
+    An empty host means every interface, IPv6 and IPv4. Raises CannotListen.
+    """
+    wanted = address.host or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
+    try:
+        found = socket.getaddrinfo(
+            wanted, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, sockaddr = found[0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise CannotListen(f"{address}: {_reason(error)}") from error
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(bool(address.host)))
+        bound.bind(sockaddr)
+        bound.listen(_BACKLOG)
+        bound.setblocking(False)  # noqa: FBT003 - the standard library's own signature
+    except OSError as error:
+        bound.close()
+        raise CannotListen(f"{address}: {_reason(error)}") from error
+    return bound
+
+
+def _reason(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    hints = {
+        "address already in use": "another process listens there; stop it or choose another port",
+        "permission denied": "ports below 1024 need a privilege; choose a higher one",
+        "cannot assign requested address": "this machine has no such address",
+    }
+    return f"{reason}; {hints[reason]}" if reason in hints else reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A listening socket and what is served on it, over TLS if there is a context."""
+
+    sock: socket.socket
+    app: ASGIApp
+    documents: Documents = field(default_factory=Documents)
+    tls: ssl.SSLContext | None = None
+    on_refusal: Callable[[int], None] = field(default=lambda status: None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """How to leave: listen for `linger` seconds more, then give requests `grace` seconds."""
+
+    linger: float = 5.0
+    grace: float = 20.0
+
+
+async def serve(
+    listeners: Sequence[Listener],
+    *,
+    limits: Limits,
+    clock: Clock,
+    stop: asyncio.Event,
+    drain: Drain,
+    on_ready: Callable[[], None],
+    on_drain: Callable[[], None],
+) -> None:
+    """Serve until `stop` is set, then drain and return.
+
+    `on_ready` is called once connections are accepted. `on_drain` is called at once when `stop` is
+    set: readiness should turn false there. From then on every answer carries `Connection: close`;
+    new connections are still welcome for `drain.linger` seconds, because those who balance load
+    learn late. What then still runs has `drain.grace` seconds. The sockets are closed at the end.
+    """
+    loop = asyncio.get_running_loop()
+    connections = Connections(limits=limits, clock=clock, loop=loop)
+    servers = [await _open(listener, connections) for listener in listeners]
+    sweep = loop.create_task(connections.sweep_forever())
+    try:
+        on_ready()
+        await stop.wait()
+        on_drain()
+        connections.begin_drain()
+        await asyncio.sleep(drain.linger)
+        _close(servers)
+        await _finish(connections, drain.grace)
+    finally:
+        _close(servers)
+        sweep.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweep
+
+
+async def _open(listener: Listener, connections: Connections) -> asyncio.Server:
+    entry = Entry(app=listener.app, documents=listener.documents, on_refusal=listener.on_refusal)
+    config = entry.uvicorn_config()
+    limits = connections.limits
+    return await connections.loop.create_server(
+        lambda: HttpProtocol(entry, config, connections),
+        sock=listener.sock,
+        ssl=listener.tls,
+        backlog=_BACKLOG,
+        ssl_handshake_timeout=limits.handshake if listener.tls else None,
+        ssl_shutdown_timeout=limits.discard if listener.tls else None,
+    )
+
+
+def _close(servers: Iterable[asyncio.Server]) -> None:
+    for server in servers:
+        server.close()
+
+
+async def _finish(connections: Connections, grace: float) -> None:
+    left = await connections.wait_closed(grace)
+    if left:
+        log_event(_log, logging.WARNING, "drain_incomplete", connections=left)
+        connections.abort()
+        await connections.wait_closed(1.0)

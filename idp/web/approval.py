@@ -1,0 +1,34 @@
+"""POST /approval: the person's answer to what a client asks for."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from idp.oauth.authorize import Refused
+from idp.oauth.errors import AccessDenied
+from idp.web.cookies import BrowserCookies
+from idp.web.forms import read_page_form
+from idp.web.login import Ending
+from idp.web.origin import check_same_origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalEndpoint:
+    """Goes on after "approve"; anything else tells the client `access_denied`."""
+
+    origin: str
+    cookies: BrowserCookies
+    ending: Ending
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the redirect to the client. Raises Refused and state errors."""
+        check_same_origin(request, self.origin)
+        fields = await read_page_form(request)
+        browser = self.cookies.read(request)
+        approval = self.ending.states.open_approval(
+            fields.get("state", ""), browser=browser.id if browser else None
+        )
+        if fields.get("approval") != "approve":
+            raise Refused(approval.login.request.target, AccessDenied("The person refused."))
+        return await self.ending.finish(approval)

@@ -1,0 +1,118 @@
+"""GET and POST /auth and /auth/{connector}: from a request to the first page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import quote, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from idp.login.state import LoginState, LoginStates
+from idp.login.steps import Choose, StepPolicy, known_connector, next_step
+from idp.oauth.authorize import (
+    AuthorizationRequest,
+    AuthorizeRules,
+    read_authorization,
+)
+from idp.oauth.errors import InvalidRequest, Untrusted
+from idp.oauth.params import Parameters, parse_parameters
+from idp.web.errors import NO_STORE, Renderer
+from idp.web.forms import read_body
+from idp.web.login import LoginForm
+from idp.web.pages import ConnectorChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorInfo:
+    """What the pages show of a connector."""
+
+    id: str
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizeEndpoint:
+    """The authorization endpoint (RFC 6749 section 3.1, OIDC Core section 3.1.2.1)."""
+
+    base_path: str
+    rules: AuthorizeRules
+    steps: StepPolicy
+    states: LoginStates
+    connectors: Mapping[str, ConnectorInfo]
+    form: LoginForm
+    renderer: Renderer
+    new_name: Callable[[], str]
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the chooser or the login form. Raises Untrusted, Refused and state errors."""
+        connector_id = request.path_params.get("connector", "")
+        if request.method == "POST":
+            return await self._posted(request, connector_id)
+        raw = self._raw_query(request)
+        return await self._begin(request, raw, connector_id)
+
+    async def _posted(self, request: Request, connector_id: str) -> Response:
+        """Check a posted request and come back as a GET.
+
+        A POST from another site brings no Lax cookies; the GET that follows it does.
+        """
+        raw = await read_body(request)
+        self._checked(raw, connector_id)
+        path = f"{self.base_path}/auth"
+        if connector_id:
+            path += "/" + quote(connector_id, safe="")
+        query = urlencode({"req": self.states.seal_request(raw)})
+        return RedirectResponse(f"{path}?{query}", status_code=303, headers=NO_STORE)
+
+    def _raw_query(self, request: Request) -> bytes:
+        raw: bytes = request.scope["query_string"]
+        sealed = parse_parameters(raw).get("req") if raw.startswith(b"req=") else None
+        return raw if sealed is None else self.states.open_request(sealed)
+
+    def _checked(self, raw: bytes, connector_id: str) -> AuthorizationRequest:
+        authorization = read_authorization(_untrusted_parameters(raw), self.rules)
+        if connector_id:
+            known_connector(connector_id, self.steps)
+            authorization = replace(authorization, connector_id=connector_id)
+        return authorization
+
+    async def _begin(self, request: Request, raw: bytes, connector_id: str) -> Response:
+        authorization = self._checked(raw, connector_id)
+        step = next_step(authorization, self.steps)
+        if isinstance(step, Choose):
+            return self._chooser(request, authorization)
+        state = LoginState(
+            request=authorization, connector_id=step.connector_id, grant_name=self.new_name()
+        )
+        return self.form.first(request, state)
+
+    def _chooser(self, request: Request, authorization: AuthorizationRequest) -> Response:
+        query = request.scope["query_string"].decode("latin-1")
+        choices = [
+            ConnectorChoice(
+                id=info.id,
+                name=info.name,
+                type=info.type,
+                url=f"{self.base_path}/auth/{quote(info.id, safe='')}?{quote(query, safe=_QUERY)}",
+            )
+            for info in self.connectors.values()
+        ]
+        client = self.rules.clients[authorization.target.client_id]
+        return self.renderer.html(
+            self.renderer.pages.chooser(client_name=client.name, connectors=choices)
+        )
+
+
+# What may stand in a query as it came; anything else is encoded (RFC 3986 section 3.4).
+_QUERY = "%&=+-._~!$'()*,;:@/?"
+
+
+def _untrusted_parameters(raw: bytes) -> Parameters:
+    """Return the parameters; one that cannot be read is a page, as nobody can be told."""
+    try:
+        return parse_parameters(raw)
+    except InvalidRequest as error:
+        raise Untrusted(
+            "The application sent a request that cannot be read.", error.description
+        ) from None

@@ -1,0 +1,59 @@
+"""Reads the body of a form request, never more of it than a form may have."""
+
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from idp.oauth.errors import InvalidRequest
+from idp.oauth.params import MOST_FIELDS, Parameters, parse_parameters
+
+LARGEST_FORM = 64 * 1024
+_FORM = "application/x-www-form-urlencoded"
+
+
+class BodyTooLarge(Exception):
+    """The body is larger than any form of ours."""
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the raw body of a form. Raises InvalidRequest for another media type, BodyTooLarge."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != _FORM:
+        raise InvalidRequest(f"The body must be sent as {_FORM}.")
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > LARGEST_FORM:
+            raise BodyTooLarge
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def read_form(request: Request) -> Parameters:
+    """Return the parameters of a form. Raises InvalidRequest and BodyTooLarge."""
+    return parse_parameters(await read_body(request))
+
+
+async def read_page_form(request: Request) -> dict[str, str]:
+    """Return the fields of a form of our own pages.
+
+    Bytes that are no UTF-8 stay in as lone surrogates: a password with such bytes is a wrong
+    password and gets the same form again, not an error of its own.
+    """
+    raw = await read_body(request)
+    try:
+        pairs = parse_qsl(
+            raw.decode("ascii"),
+            keep_blank_values=True,
+            errors="surrogateescape",
+            max_num_fields=MOST_FIELDS,
+        )
+    except (UnicodeDecodeError, ValueError):
+        raise InvalidRequest("The form cannot be read. Go back and send it again.") from None
+    return dict(pairs)
+
+
+def read_query(request: Request) -> Parameters:
+    """Return the parameters of the query string. Raises InvalidRequest."""
+    return parse_parameters(request.scope["query_string"])

@@ -1,0 +1,268 @@
+"""The login form: shown, sent, shown again after a wrong password."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import quote, urlsplit
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from connectors.base import (
+    AccessRefused,
+    BadCredentials,
+    ConnectorUnavailable,
+    Identity,
+    PasswordConnector,
+)
+from idp.clock import Clock
+from idp.grants.base import AuditLog
+from idp.login.finish import Finished, LoginFinisher, redirect_location
+from idp.login.state import ApprovalState, LoginState, LoginStates, StateBroken
+from idp.login.steps import StepPolicy, needs_approval
+from idp.login.throttle import AccountThrottled, Reservation, Throttle
+from idp.login.usernames import UsernameRefused, as_typed, canonical, throttle_name
+from idp.metrics import Metrics
+from idp.oauth.authorize import Target
+from idp.oauth.client import Clients
+from idp.oauth.redirects import OUT_OF_BAND
+from idp.web.cookies import Browser, BrowserCookies
+from idp.web.errors import NO_STORE, Renderer
+from idp.web.forms import read_page_form
+from idp.web.origin import check_same_origin
+from idp.web.pages import WRONG_CREDENTIALS, scope_sentences
+
+LONGEST_PASSWORD = 1024
+FAILURE_TAKES = timedelta(milliseconds=400)
+"""A failed password is answered no sooner, so that the time does not tell why it failed."""
+
+
+class WrongPassword(Exception):
+    """The name and the password do not belong together; shows the form again."""
+
+
+def redirect_sources(target: Target) -> tuple[str, ...]:
+    """Return the CSP `form-action` sources of a form that ends in a redirect to the client.
+
+    Chromium applies `form-action` to every redirect that follows the form, and an https application
+    may send people on to another host of its own: so any https address is allowed for those, the
+    one loopback address or private scheme for the others.
+    """
+    if target.redirect_uri == OUT_OF_BAND:
+        return ("'self'",)
+    parts = urlsplit(target.redirect_uri)
+    if parts.scheme == "https":
+        return ("'self'", "https:")
+    if parts.scheme == "http":
+        return ("'self'", f"http://{parts.netloc}")
+    return ("'self'", f"{parts.scheme}:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What happens once a person is known: the approval page, or the way back."""
+
+    issuer: str
+    base_path: str
+    steps: StepPolicy
+    states: LoginStates
+    finisher: LoginFinisher
+    clients: Clients
+    cookies: BrowserCookies
+    renderer: Renderer
+
+    async def signed_in(self, approval: ApprovalState, browser: Browser) -> Response:
+        """Return the answer to a right password."""
+        if needs_approval(approval.login.request, self.steps):
+            return self._ask(approval, browser)
+        return await self.finish(approval)
+
+    async def finish(self, approval: ApprovalState) -> Response:
+        """Store the grant and return the redirect that carries the code."""
+        finished = await self.finisher.finish(
+            approval.login, approval.identity, approval.authenticated_at
+        )
+        return self._redirect(finished)
+
+    def _ask(self, approval: ApprovalState, browser: Browser) -> Response:
+        request = approval.login.request
+        identity = approval.identity
+        page = self.renderer.pages.approval(
+            username=identity.preferred_username or identity.email or identity.username,
+            client_name=self.clients[request.target.client_id].name,
+            scopes=scope_sentences(
+                request.scopes, [self.clients[peer].name for peer in request.peers]
+            ),
+            action=f"{self.base_path}/approval",
+            state=self.states.seal_approval(approval, browser=browser.id),
+        )
+        return self.renderer.html(page, form_action=redirect_sources(request.target))
+
+    def _redirect(self, finished: Finished) -> Response:
+        if finished.target.redirect_uri == OUT_OF_BAND:
+            return self.renderer.html(self.renderer.pages.out_of_band(code=finished.code))
+        location = redirect_location(finished.target, self.issuer, {"code": finished.code})
+        # 303 and never 307, which would send the password on (RFC 9700 section 4.12).
+        return RedirectResponse(location, status_code=303, headers=NO_STORE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginForm:
+    """Renders the form of a password connector."""
+
+    base_path: str
+    connectors: Mapping[str, PasswordConnector]
+    names: Mapping[str, str]
+    clients: Clients
+    states: LoginStates
+    cookies: BrowserCookies
+    renderer: Renderer
+
+    def first(self, request: Request, state: LoginState) -> Response:
+        """Return the empty form, with a cookie for a browser that has none."""
+        known = self.cookies.read(request)
+        browser = known or self.cookies.fresh()
+        sealed = self.states.seal_login(state, browser=browser.id)
+        response = self._page(state, sealed, username=state.request.login_hint, error=None)
+        if known is None:
+            self.cookies.write(response, browser)
+        return response
+
+    def again(self, state: LoginState, sealed: str, username: str) -> Response:
+        """Return the form after a failure: 401, the same bytes whatever was wrong (R-66)."""
+        return self._page(state, sealed, username=username, error=WRONG_CREDENTIALS)
+
+    def _page(
+        self, state: LoginState, sealed: str, *, username: str, error: str | None
+    ) -> Response:
+        connector_id = state.connector_id
+        target = state.request.target
+        page = self.renderer.pages.login(
+            connector_name=self.names[connector_id],
+            username_prompt=self.connectors[connector_id].username_prompt,
+            action=f"{self.base_path}/auth/{quote(connector_id, safe='')}/login",
+            state=sealed,
+            username=username,
+            error=error,
+            client_name=self.clients[target.client_id].name,
+        )
+        status = 200 if error is None else 401
+        return self.renderer.html(page, status=status, form_action=redirect_sources(target))
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """One sent form."""
+
+    state: LoginState
+    sealed: str
+    browser: Browser
+    username: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginEndpoint:
+    """POST /auth/{connector}/login."""
+
+    origin: str
+    form: LoginForm
+    ending: Ending
+    throttle: Throttle
+    source: Callable[[Request], str]
+    clock: Clock
+    pause: Callable[[float], Awaitable[None]]
+    metrics: Metrics
+    audit: AuditLog
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the next page for a right password, the form again for a wrong one."""
+        check_same_origin(request, self.origin)
+        attempt = await self._attempt(request)
+        started = time.monotonic()
+        try:
+            account, identity = await self._sign_in(attempt, self.source(request))
+        except WrongPassword:
+            await self._wait_out(started)
+            return self.form.again(attempt.state, attempt.sealed, attempt.username)
+        except AccountThrottled:
+            self._count(attempt, "throttled")
+            return self.form.again(attempt.state, attempt.sealed, attempt.username)
+        approval = ApprovalState(
+            login=attempt.state, identity=identity, authenticated_at=self.clock()
+        )
+        response = await self.ending.signed_in(approval, attempt.browser)
+        known = self.form.cookies.with_account(attempt.browser, account)
+        self.form.cookies.write(response, known)
+        return response
+
+    async def _attempt(self, request: Request) -> _Attempt:
+        fields = await read_page_form(request)
+        sealed = fields.get("state", "")
+        browser = self.form.cookies.read(request)
+        state = self.form.states.open_login(sealed, browser=browser.id if browser else None)
+        if browser is None or state.connector_id != request.path_params["connector"]:
+            raise StateBroken
+        return _Attempt(
+            state=state,
+            sealed=sealed,
+            browser=browser,
+            username=fields.get("login", ""),
+            password=fields.get("password", ""),
+        )
+
+    async def _sign_in(self, attempt: _Attempt, source: str) -> tuple[str, Identity]:
+        """Return the account that was tried and who it is, behind the throttle."""
+        connector_id = attempt.state.connector_id
+        try:
+            canonical(attempt.username)
+            account = f"{connector_id}\n{throttle_name(attempt.username)}"
+        except UsernameRefused:
+            self._count(attempt, "failed")
+            raise WrongPassword from None
+        if not 0 < len(attempt.password.encode("utf-8", "surrogatepass")) <= LONGEST_PASSWORD:
+            self._count(attempt, "failed")
+            raise WrongPassword
+        known = self.form.cookies.knows(attempt.browser, account)
+        reservation = self.throttle.reserve(
+            account=account, source=source, device=attempt.browser.id if known else None
+        )
+        return account, await self._ask(attempt, reservation)
+
+    async def _ask(self, attempt: _Attempt, reservation: Reservation) -> Identity:
+        connector = self.form.connectors[attempt.state.connector_id]
+        try:
+            identity = await connector.login(as_typed(attempt.username), attempt.password)
+        except BadCredentials:
+            reservation.failed()
+            self._count(attempt, "failed")
+            raise WrongPassword from None
+        except AccessRefused:
+            reservation.succeeded()
+            self._count(attempt, "refused")
+            raise
+        except ConnectorUnavailable:
+            reservation.unknown()
+            self._count(attempt, "unavailable")
+            raise
+        except BaseException:
+            reservation.unknown()
+            raise
+        reservation.succeeded()
+        self.metrics.logins.labels(attempt.state.connector_id, "succeeded").inc()
+        return identity
+
+    def _count(self, attempt: _Attempt, result: str) -> None:
+        self.metrics.logins.labels(attempt.state.connector_id, result).inc()
+        self.audit(
+            f"login_{result}",
+            connector=attempt.state.connector_id,
+            client=attempt.state.request.target.client_id,
+            username=attempt.username[:255],
+        )
+
+    async def _wait_out(self, started: float) -> None:
+        left = FAILURE_TAKES.total_seconds() - (time.monotonic() - started)
+        if left > 0:
+            await self.pause(left)

@@ -1,0 +1,265 @@
+"""The HTML of every page: values in, text out, nothing about HTTP.
+
+Every value is escaped by the templates. Addresses get a second look, because escaping does not make
+`javascript:` harmless: only paths of our own are ever put into a link or a form.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Literal, get_args
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+Theme = Literal["auto", "light", "dark"]
+
+WRONG_CREDENTIALS = "The name and the password do not match. Please check both and try again."
+"""The one text for every failed password (R-66): it must not say which part was wrong."""
+
+_OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")
+_CSP_SOURCE = re.compile(r"[\x21-\x2b\x2d-\x3a\x3c-\x7e]+")  # visible ASCII but for , and ;
+_CONTENT_TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+_PASSWORD_CONNECTORS = frozenset({"local", "ldap"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branding:
+    """How the pages present themselves.
+
+    `base_path` is the path of the issuer, "" or like "/dex". `logo_url` is an http(s) address or a
+    path of our own; None shows our mark. Raises ValueError, naming the field, for anything else.
+    """
+
+    name: str = "kube-idp"
+    base_path: str = ""
+    logo_url: str | None = None
+    theme: Theme = "auto"
+
+    def __post_init__(self) -> None:
+        if self.theme not in get_args(Theme):
+            raise ValueError(f"theme is {self.theme!r}; it can be one of {get_args(Theme)}")
+        if self.base_path and (own_path(self.base_path) is None or self.base_path.endswith("/")):
+            raise ValueError(f"base_path is {self.base_path!r}; it is empty or a path like '/dex'")
+        if self.logo_url is not None and not own_path(self.logo_url) and not _origin(self.logo_url):
+            raise ValueError(f"logo_url is {self.logo_url!r}; use an http(s) address or a '/path'")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectorChoice:
+    """One line of the chooser; `url` is a path of our own."""
+
+    id: str
+    name: str
+    type: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """A file that the pages refer to. Its path contains its hash: cache it for ever."""
+
+    body: bytes
+    content_type: str
+
+
+class Pages:
+    """Renders the pages of one issuer. All templates are compiled at once: none fails later."""
+
+    def __init__(self, branding: Branding) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("idp.web", "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._environment.globals.update(
+            brand=branding.name,
+            theme=branding.theme,
+            style_url=branding.base_path + _asset_path("main.css"),
+            icon_url=branding.base_path + _asset_path("mark.svg"),
+            logo_url=branding.logo_url or branding.base_path + _asset_path("mark.svg"),
+        )
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+
+    def login(
+        self,
+        *,
+        connector_name: str,
+        username_prompt: str,
+        action: str,
+        state: str,
+        username: str = "",
+        error: str | None = None,
+        client_name: str | None = None,
+        back_url: str | None = None,
+    ) -> str:
+        """Return the form for name and password; it posts `login`, `password` and `state`.
+
+        `error` is a sentence and keeps the name that was typed. A `back_url` that is not a path of
+        our own is dropped (R-61).
+        """
+        return self._render(
+            "login.html",
+            connector_name=connector_name,
+            username_prompt=username_prompt,
+            username=username,
+            action=_required_path(action),
+            state=state,
+            error=error,
+            client_name=client_name,
+            back_url=own_path(back_url),
+        )
+
+    def chooser(self, *, client_name: str | None, connectors: Sequence[ConnectorChoice]) -> str:
+        """Return the page that offers the ways to sign in, in the order given."""
+        choices = [
+            {
+                "id": connector.id,
+                "name": connector.name,
+                "takes_password": connector.type in _PASSWORD_CONNECTORS,
+                "url": _required_path(connector.url),
+            }
+            for connector in connectors
+        ]
+        return self._render("chooser.html", client_name=client_name, connectors=choices)
+
+    def approval(
+        self, *, username: str, client_name: str, scopes: Sequence[str], action: str, state: str
+    ) -> str:
+        """Return the question whether a client may have what it asks for.
+
+        `scopes` are sentences, see `scope_sentences`. The answer is posted as `approval`, either
+        "approve" or "reject", together with `state`.
+        """
+        return self._render(
+            "approval.html",
+            username=username,
+            client_name=client_name,
+            sentences=scopes,
+            action=_required_path(action),
+            state=state,
+        )
+
+    def error(
+        self, *, status: int, title: str, message: str, request_id: str, hint: str | None = None
+    ) -> str:
+        """Return what went wrong, how to mend it, and the id under which the log has the rest."""
+        return self._render(
+            "error.html",
+            status=status,
+            title=title,
+            message=message,
+            hint=hint,
+            request_id=request_id,
+        )
+
+    def out_of_band(self, *, code: str) -> str:
+        """Return the page to copy a code from, for clients that have no address of their own."""
+        return self._render("out_of_band.html", code=code)
+
+    def home(self, *, issuer: str, discovery_url: str) -> str:
+        """Return the page at the issuer's own address; both addresses are the server's own."""
+        return self._render("home.html", issuer=issuer, discovery_url=discovery_url)
+
+    def _render(self, template: str, **values: object) -> str:
+        return self._environment.get_template(template).render(values)
+
+
+def scope_sentences(scopes: Iterable[str], audiences: Iterable[str] = ()) -> list[str]:
+    """Say in words what a client is asking for, one sentence per scope and per audience.
+
+    `audiences` are the names of other clients that would accept the token; scopes of the form
+    `audience:server:client_id:…` are left to them.
+    """
+    words = {
+        "openid": "Know that it is you",
+        "profile": "See your name and user name",
+        "email": "See your email address",
+        "groups": "See the groups that you belong to",
+        "offline_access": "Keep this access while you are away",
+        "federated:id": "See which account you signed in with",
+    }
+    asked = [scope for scope in dict.fromkeys(scopes) if not scope.startswith("audience:server:")]
+    # U+2068 and U+2069 keep a right-to-left name from turning the words around it.
+    sentences = [words.get(scope, f"Use the permission \u2068{scope}\u2069") for scope in asked]
+    sentences += [f"Act for you at \u2068{name}\u2069" for name in dict.fromkeys(audiences)]
+    return sentences
+
+
+def own_path(url: str | None) -> str | None:
+    """Return the URL if it is a rooted path on this very server, else None (R-61).
+
+    Browsers read `/\\host` and `/<tab>/host` as `//host`: backslashes, blanks and control
+    characters are refused anywhere.
+    """
+    return url if url is not None and _OWN_PATH.fullmatch(url) else None
+
+
+def content_security_policy(branding: Branding, *, form_action: Sequence[str]) -> str:
+    """Return the policy that every page works under: no script at all (R-55, R-56).
+
+    `form_action` are CSP sources such as "'self'", "https://app.example.com" or "com.example.app:";
+    none forbids forms. Raises ValueError for a source that would add a directive.
+    """
+    images = ["'self'", _origin(branding.logo_url or "")]
+    directives = {
+        "default-src": ["'none'"],
+        "style-src": ["'self'"],
+        "img-src": [source for source in images if source],
+        "form-action": list(form_action) or ["'none'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+    for source in (source for sources in directives.values() for source in sources):
+        if not _CSP_SOURCE.fullmatch(source):
+            raise ValueError(f"{source!r} cannot be a source of a Content-Security-Policy")
+    return "; ".join(f"{name} {' '.join(sources)}" for name, sources in directives.items())
+
+
+@cache
+def assets() -> Mapping[str, Asset]:
+    """Return the files that the pages use, by their path below the issuer's."""
+    found: dict[str, Asset] = {}
+    for file in files("idp.web").joinpath("static").iterdir():
+        stem, _, suffix = file.name.rpartition(".")
+        if suffix in _CONTENT_TYPES:
+            body = file.read_bytes()
+            digest = hashlib.sha256(body).hexdigest()[:12]
+            asset = Asset(body=body, content_type=_CONTENT_TYPES[suffix])
+            found[f"/static/{stem}.{digest}.{suffix}"] = asset
+    return MappingProxyType(found)
+
+
+def _asset_path(name: str) -> str:
+    stem, _, suffix = name.rpartition(".")
+    return next(
+        path for path in assets() if path.startswith(f"/static/{stem}.") and path.endswith(suffix)
+    )
+
+
+def _required_path(url: str) -> str:
+    if own_path(url) is None:
+        raise ValueError("a page was given an address that is no path of this server")
+    return url
+
+
+def _origin(url: str) -> str | None:
+    """Return scheme, host and port of an http(s) address, None for anything else."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        return None
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    origin = f"{parts.scheme}://{host}{port}"
+    return origin if _CSP_SOURCE.fullmatch(origin) else None

@@ -1,0 +1,94 @@
+"""Which address leads to which endpoint: the whole surface in one table."""
+
+from dataclasses import dataclass
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from idp.web.cors import Cors
+from idp.web.errors import NO_STORE, Endpoint, Renderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """The endpoints of the web listener."""
+
+    authorize: Endpoint
+    login: Endpoint
+    approval: Endpoint
+    token: Endpoint
+    userinfo: Endpoint
+    home: Endpoint
+    healthz: Endpoint
+
+
+def web_routes(
+    endpoints: Endpoints, *, base_path: str, renderer: Renderer, cors: Cors
+) -> list[Route]:
+    """Return the routes below the issuer's path, with Dex's paths."""
+
+    def page(path: str, endpoint: Endpoint, name: str, *methods: str) -> Route:
+        return _route(base_path + path, renderer.page(endpoint), name, methods)
+
+    def api(path: str, endpoint: Endpoint, name: str, *methods: str) -> Route:
+        answer = _with_cors(renderer.json(endpoint), cors, ", ".join(methods))
+        return _route(base_path + path, answer, name, (*methods, "OPTIONS"))
+
+    return [
+        api("/token", endpoints.token, "token", "POST"),
+        api("/userinfo", endpoints.userinfo, "userinfo", "GET", "POST"),
+        page("/auth", endpoints.authorize, "authorize", "GET", "POST"),
+        page("/auth/{connector}", endpoints.authorize, "authorize", "GET", "POST"),
+        page("/auth/{connector}/login", endpoints.login, "login", "POST"),
+        page("/approval", endpoints.approval, "approval", "POST"),
+        page("/healthz", endpoints.healthz, "healthz", "GET"),
+        page("/", endpoints.home, "home", "GET"),
+        *([page("", endpoints.home, "home", "GET")] if base_path else []),
+    ]
+
+
+def _route(path: str, endpoint: Endpoint, name: str, methods: tuple[str, ...]) -> Route:
+    # The outermost layer labels its metrics with this.
+    endpoint.route_name = name  # type: ignore[attr-defined]
+    return Route(path, endpoint, methods=list(methods), name=name)
+
+
+def _with_cors(endpoint: Endpoint, cors: Cors, methods: str) -> Endpoint:
+    async def answer(request: Request) -> Response:
+        if request.method == "OPTIONS":
+            return cors.preflight(request, methods)
+        response = await endpoint(request)
+        cors.add(request, response)
+        return response
+
+    return answer
+
+
+class WebApp:
+    """The router, with our own answers to addresses and methods that lead nowhere."""
+
+    def __init__(self, routes: list[Route], renderer: Renderer) -> None:
+        self._renderer = renderer
+        self._router = Router(routes, redirect_slashes=False, default=self._nowhere)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        # Without this, a route that exists for another method answers in plain text of its own.
+        scope["app"] = self
+        response: ASGIApp
+        try:
+            await self._router(scope, receive, send)
+            return
+        except HTTPException as error:
+            response = PlainTextResponse(
+                f"{error.status_code} {error.detail}: see the Allow header.\n",
+                status_code=error.status_code,
+                headers={**(dict(error.headers or {})), **NO_STORE},
+            )
+        await response(scope, receive, send)
+
+    async def _nowhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._renderer.not_found()(scope, receive, send)

@@ -1,0 +1,57 @@
+"""GET and POST /userinfo (OIDC Core section 5.3), answered from the access token itself."""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from idp.oauth.bearer import read_bearer
+from idp.oauth.claims import userinfo_claims
+from idp.oauth.errors import InsufficientScope, InvalidToken
+from idp.oauth.params import Parameters
+from idp.oauth.scopes import OPENID
+from idp.tokens.issue import GRANT_CLAIM
+from idp.web.errors import NO_STORE
+from idp.web.forms import read_form, read_query
+
+
+class AccessTokens(Protocol):
+    """Verifies our own access tokens."""
+
+    def verify(self, token: str) -> Mapping[str, Any]:
+        """Return the claims. Raises InvalidToken."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserinfoEndpoint:
+    """Tells a client about the person whose access token it holds; asks no store."""
+
+    issuer: str
+    access_tokens: AccessTokens
+    ended: Container[str]
+
+    async def __call__(self, request: Request) -> Response:
+        """Return the claims of the person. Raises OAuthError as RFC 6750 section 3.1 says."""
+        token = read_bearer(
+            request.headers.get("authorization"),
+            query=read_query(request),
+            form=await self._form(request),
+        )
+        if token is None:
+            # No error code where nothing was tried (RFC 6750 section 3.1).
+            challenge = {"www-authenticate": f'Bearer realm="{self.issuer}"', **NO_STORE}
+            return JSONResponse({}, status_code=401, headers=challenge)
+        claims = self.access_tokens.verify(token)
+        if claims.get(GRANT_CLAIM) in self.ended:
+            raise InvalidToken("The access token is expired, revoked or not valid.")
+        if OPENID not in str(claims.get("scope", "")).split(" "):
+            raise InsufficientScope("The access token was issued without the scope openid.")
+        return JSONResponse(userinfo_claims(claims), headers=NO_STORE)
+
+    async def _form(self, request: Request) -> Parameters:
+        if request.method != "POST" or request.headers.get("content-length", "0") == "0":
+            return Parameters(values={}, repeated=frozenset())
+        return await read_form(request)

@@ -1,0 +1,212 @@
+"""The kinds of records: how each is written as columns and body, and read back.
+
+A body carries its version in `v`. Within a version fields are only ever added, each with a default:
+an older server keeps what it does not know in `unknown` and writes it back, a newer one fills in
+what is missing. A change that an older server must not touch raises the version, and the older
+server then refuses the record instead of guessing.
+
+Columns are for people and selectors. Nothing is decided by them: they are not authenticated, so
+all that matters is in the body too, and reading a record does not look at them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from storage.base import Unreadable
+from storage.fields import (
+    Fields,
+    column_time,
+    write_instant,
+    write_instant_if_any,
+    write_octets,
+)
+from storage.records import Grant, KeyRing, RefreshState, SigningKey
+
+VERSION = 1
+
+
+class Record(Protocol):
+    """Anything that a collection can keep."""
+
+    @property
+    def name(self) -> str:
+        """Return the name, which never changes."""
+        ...
+
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[R]):
+    """One kind of record. `write` and `read` deal with the body without its version and name."""
+
+    name: str
+    columns: Callable[[R], dict[str, str]]
+    write: Callable[[R], dict[str, Any]]
+    read: Callable[[str, Fields], R]
+
+    def encode(self, record: R) -> tuple[dict[str, str], dict[str, Any]]:
+        """Return columns and body. Raises ValueError for a time without a zone."""
+        return self.columns(record), {**self.write(record), "v": VERSION}
+
+    def decode(self, name: str, body: object) -> R:
+        """Return the record. Raises Unreadable for another version or a body of another shape."""
+        where = f"{self.name}/{name}"
+        if not isinstance(body, dict):
+            raise Unreadable(f"{where}: the body is not an object")
+        version = body.get("v")
+        if version != VERSION or type(version) is not int:
+            raise Unreadable(
+                f"{where}: written in version {version!r} of the format, this server knows"
+                f" {VERSION}; run the newer server, or delete the record"
+            )
+        fields = Fields(body)
+        fields.number("v")
+        try:
+            return self.read(name, fields)
+        except (KeyError, TypeError, ValueError) as error:
+            raise Unreadable(f"{where}: bad body: {type(error).__name__} {error}") from error
+
+
+def _visible(text: str) -> str:
+    """Return text as any store can show it: lone surrogates are replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _grant_columns(grant: Grant) -> dict[str, str]:
+    last_used_at = grant.refresh.last_used_at if grant.refresh else grant.authenticated_at
+    return {
+        "user": _visible(grant.preferred_username or grant.email or grant.username),
+        "client": _visible(grant.client_id),
+        "connector": _visible(grant.connector_id),
+        "last_used": column_time(last_used_at),
+        "expires": column_time(grant.expires_at),
+        "ended": "" if grant.ended_at is None else "true",
+    }
+
+
+def _write_grant(grant: Grant) -> dict[str, Any]:
+    return {
+        **grant.unknown,
+        "client_id": grant.client_id,
+        "connector_id": grant.connector_id,
+        "user_id": grant.user_id,
+        "username": grant.username,
+        "preferred_username": grant.preferred_username,
+        "email": grant.email,
+        "email_verified": grant.email_verified,
+        "groups": grant.groups,
+        "connector_data": grant.connector_data,
+        "scopes": grant.scopes,
+        "audience": grant.audience,
+        "nonce": grant.nonce,
+        "redirect_uri": grant.redirect_uri,
+        "code_challenge": grant.code_challenge,
+        "seed": write_octets(grant.seed),
+        "created_at": write_instant(grant.created_at),
+        "authenticated_at": write_instant(grant.authenticated_at),
+        "code_expires_at": write_instant(grant.code_expires_at),
+        "expires_at": write_instant(grant.expires_at),
+        "code_spent_at": write_instant_if_any(grant.code_spent_at),
+        "refresh": None if grant.refresh is None else _write_refresh(grant.refresh),
+        "ended_at": write_instant_if_any(grant.ended_at),
+    }
+
+
+def _read_grant(name: str, fields: Fields) -> Grant:
+    refresh = fields.object_if_any("refresh")
+    return Grant(
+        name=name,
+        client_id=fields.text("client_id"),
+        connector_id=fields.text("connector_id"),
+        user_id=fields.text("user_id"),
+        username=fields.text("username"),
+        preferred_username=fields.text("preferred_username"),
+        email=fields.text("email"),
+        email_verified=fields.flag("email_verified"),
+        groups=fields.texts("groups"),
+        connector_data=fields.text("connector_data"),
+        scopes=fields.texts("scopes"),
+        audience=fields.texts("audience"),
+        nonce=fields.text("nonce"),
+        redirect_uri=fields.text("redirect_uri"),
+        code_challenge=fields.text("code_challenge"),
+        seed=fields.octets("seed"),
+        created_at=fields.instant("created_at"),
+        authenticated_at=fields.instant("authenticated_at"),
+        code_expires_at=fields.instant("code_expires_at"),
+        expires_at=fields.instant("expires_at"),
+        code_spent_at=fields.instant_if_any("code_spent_at"),
+        refresh=None if refresh is None else _read_refresh(refresh),
+        ended_at=fields.instant_if_any("ended_at"),
+        unknown=fields.rest(),
+    )
+
+
+def _write_refresh(refresh: RefreshState) -> dict[str, Any]:
+    return {
+        **refresh.unknown,
+        "generation": refresh.generation,
+        "last_used_at": write_instant(refresh.last_used_at),
+        "spent": refresh.spent,
+    }
+
+
+def _read_refresh(fields: Fields) -> RefreshState:
+    return RefreshState(
+        generation=fields.number("generation"),
+        last_used_at=fields.instant("last_used_at"),
+        spent=fields.pairs("spent"),
+        unknown=fields.rest(),
+    )
+
+
+def _write_ring(ring: KeyRing) -> dict[str, Any]:
+    return {**ring.unknown, "keys": [_write_key(key) for key in ring.keys]}
+
+
+def _read_ring(name: str, fields: Fields) -> KeyRing:
+    keys = tuple(_read_key(key) for key in fields.objects("keys"))
+    return KeyRing(name=name, keys=keys, unknown=fields.rest())
+
+
+def _write_key(key: SigningKey) -> dict[str, Any]:
+    return {
+        **key.unknown,
+        "kid": key.kid,
+        "alg": key.alg,
+        "public_jwk": key.public_jwk,
+        "private_jwk": key.private_jwk,
+        "created_at": write_instant(key.created_at),
+        "signs_from": write_instant_if_any(key.signs_from),
+        "retired_at": write_instant_if_any(key.retired_at),
+        "drops_at": write_instant_if_any(key.drops_at),
+    }
+
+
+def _read_key(fields: Fields) -> SigningKey:
+    return SigningKey(
+        kid=fields.text("kid"),
+        alg=fields.text("alg"),
+        public_jwk=fields.text("public_jwk"),
+        private_jwk=fields.text("private_jwk"),
+        created_at=fields.instant("created_at"),
+        signs_from=fields.instant_if_any("signs_from"),
+        retired_at=fields.instant_if_any("retired_at"),
+        drops_at=fields.instant_if_any("drops_at"),
+        unknown=fields.rest(),
+    )
+
+
+def _no_columns(_: KeyRing) -> dict[str, str]:
+    return {}
+
+
+GRANTS: Kind[Grant] = Kind(
+    name="refresh-grants", columns=_grant_columns, write=_write_grant, read=_read_grant
+)
+KEY_RINGS: Kind[KeyRing] = Kind(
+    name="signing-keys", columns=_no_columns, write=_write_ring, read=_read_ring
+)

@@ -1,0 +1,166 @@
+"""The only door to the database file: one thread, one connection, one deadline for every call.
+
+SQLite blocks, so it gets a thread. One is enough: a read takes microseconds, and SQLite lets only
+one write at a time. Errors of sqlite3 stop here.
+"""
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from storage.base import StorageError, StorageUnavailable
+from storage.sqlite.errors import HARMLESS, primary_code, refusal, translated
+from storage.sqlite.schema import DatabaseFile
+
+T = TypeVar("T")
+
+DEADLINE_SECONDS = 3.0
+LOOK_SECONDS = 0.25
+LAST_CALL_SECONDS = 0.2
+"""How much longer the caller waits than the thread, whose own error says more."""
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[sqlite3.Connection], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    give_up_at: float
+
+    def answer(self, result: Any, error: Exception | None) -> None:
+        with suppress(RuntimeError):  # the caller's loop is closed
+            self.loop.call_soon_threadsafe(_settle, self.future, result, error)
+
+
+class Door:
+    """Runs work on the database in its own thread.
+
+    `work` gets the connection and must be atomic: one statement, or reads only. It can be called
+    from several event loops.
+    """
+
+    def __init__(self, file: DatabaseFile) -> None:
+        """Start the thread; the file is opened by the first work."""
+        self._file = file
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        self._look_again_at = 0.0
+        self._patience = 0.0
+        self._closing = False
+        self._closed = threading.Event()
+        threading.Thread(target=self._run, name="sqlite", daemon=True).start()
+
+    @property
+    def path(self) -> Path:
+        """Return where the database is."""
+        return self._file.path
+
+    def ask(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+        """Queue work, in order of calls, and return its result to come.
+
+        It raises StorageUnavailable within 3.2 s if need be. Work whose caller has given up is not
+        begun; work that was begun is done wholly or not at all.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        if self._closing:
+            future.set_exception(refusal(self._file.path, "the store is closed"))
+            return future
+        alarm = loop.call_later(DEADLINE_SECONDS + LAST_CALL_SECONDS, self._expire, future)
+        future.add_done_callback(lambda _: alarm.cancel())
+        self._jobs.put(_Job(work, future, loop, time.monotonic() + DEADLINE_SECONDS))
+        return future
+
+    async def close(self) -> None:
+        """Finish what is queued and let go of the file; wait for that at most 3 s."""
+        if not self._closing:
+            self._closing = True
+            self._jobs.put(None)
+        await asyncio.to_thread(self._closed.wait, DEADLINE_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            while (job := self._jobs.get()) is not None:
+                self._perform(job)
+                del job  # or the last answer would live until the next question
+        finally:
+            self._disconnect()
+            self._closed.set()
+
+    def _perform(self, job: _Job) -> None:
+        remaining = job.give_up_at - time.monotonic()
+        if job.future.done():
+            return
+        if remaining <= 0:
+            job.answer(None, self._too_slow())
+            return
+        try:
+            job.answer(job.work(self._ready(remaining)), None)
+        except StorageError as error:
+            job.answer(None, error)
+        except (sqlite3.Error, sqlite3.Warning, OSError) as error:
+            if primary_code(error) not in HARMLESS:
+                self._disconnect()  # the next work opens the file afresh
+            job.answer(None, translated(self._file.path, error))
+        except Exception as error:  # a bug of ours belongs to the caller, the thread goes on
+            job.answer(None, error)
+
+    def _ready(self, remaining: float) -> sqlite3.Connection:
+        """Return a connection that waits for locks no longer than the work may last."""
+        now = time.monotonic()
+        if now >= self._look_again_at:
+            self._look_at_file()
+            self._look_again_at = now + LOOK_SECONDS
+        if self._connection is None:
+            self._connection = self._file.open(remaining)
+            self._identity = self._file.identity()
+            self._patience = 0.0
+        patience = ceil(remaining * 10) / 10  # in steps, so that it seldom has to be set
+        if patience != self._patience:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
+            self._patience = patience
+        return self._connection
+
+    def _look_at_file(self) -> None:
+        """Notice that the file was moved away or replaced: writes to the old one would be lost."""
+        identity = self._file.identity()
+        if identity == self._identity:
+            return
+        self._disconnect()
+        if identity is None and self._identity is not None:
+            raise refusal(self._file.path, "the file has gone: put it back, or restart")
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+
+    def _expire(self, future: "asyncio.Future[Any]") -> None:
+        _settle(future, None, self._too_slow())
+
+    def _too_slow(self) -> StorageUnavailable:
+        return refusal(
+            self._file.path,
+            f"no answer within {DEADLINE_SECONDS:g} s: the disk is slow, or another process holds"
+            " the file's lock",
+        )
+
+
+def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:
+    """Answer, unless the caller has gone or was answered before."""
+    if future.done():
+        return
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

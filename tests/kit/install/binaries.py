@@ -1,0 +1,103 @@
+"""Where the real servers are: `$KUBEBUILDER_ASSETS`, then `PATH`, then our own cache."""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+KUBERNETES_VERSION = "v1.34.4"
+ETCD_VERSION = "v3.6.5"
+
+# What a version must be to be used, by program. kube-apiserver 1.30 reads an
+# AuthenticationConfiguration without a feature gate; each kubectl speaks to one minor version more.
+_OLDEST = {"kube-apiserver": (1, 30), "kubectl": (1, 31), "etcd": (3, 5)}
+_VERSION_ARGUMENTS = {
+    "kube-apiserver": ("--version",),
+    "kubectl": ("version", "--client"),
+    "etcd": ("--version",),
+}
+_VERSION = re.compile(r"(?:Kubernetes|Client Version:|etcd Version:) v?(\d+)\.(\d+)\.\d+$", re.M)
+
+
+class ServersMissing(Exception):
+    """A server that the tests need is not on this machine; the text names it and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """The programs that the tests start, each an existing executable."""
+
+    kube_apiserver: Path
+    etcd: Path
+    kubectl: Path
+    chromium: Path
+
+
+def cache_directory() -> Path:
+    """Return the directory that outlives test runs, from `$KUBE_IDP_CACHE` if that is set."""
+    configured = os.environ.get("KUBE_IDP_CACHE")
+    return Path(configured) if configured else Path.home() / ".cache" / "kube-idp"
+
+
+def kubernetes_directory() -> Path:
+    """Return where our own kube-apiserver and kubectl are, or will be."""
+    return cache_directory() / f"kubernetes-{KUBERNETES_VERSION}"
+
+
+def etcd_directory() -> Path:
+    """Return where our own etcd is, or will be."""
+    return cache_directory() / f"etcd-{ETCD_VERSION}"
+
+
+def find_binaries() -> Binaries:
+    """Return all servers, or raise `ServersMissing` naming every one that is not there."""
+    found = {name: find_server(name) for name in _OLDEST} | {"chromium": find_chromium()}
+    missing = sorted(name for name, path in found.items() if path is None)
+    if missing:
+        raise ServersMissing(f"not installed: {', '.join(missing)}; run `make test-setup`")
+    present = {name: path for name, path in found.items() if path is not None}
+    return Binaries(
+        kube_apiserver=present["kube-apiserver"],
+        etcd=present["etcd"],
+        kubectl=present["kubectl"],
+        chromium=present["chromium"],
+    )
+
+
+def find_server(name: str) -> Path | None:
+    """Return kube-apiserver, etcd or kubectl in a released version new enough, or None."""
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    on_path = shutil.which(name)
+    own = etcd_directory() if name == "etcd" else kubernetes_directory()
+    candidates = [Path(assets) / name] if assets else []
+    candidates += [Path(on_path)] if on_path else []
+    candidates.append(own / name)
+    return next((path for path in candidates if is_usable(name, path)), None)
+
+
+def find_chromium() -> Path | None:
+    """Return the browser named by `$CHROMIUM`, or Debian's, or None.
+
+    Raises `ServersMissing` if the variable names nothing that can be run.
+    """
+    configured = os.environ.get("CHROMIUM")
+    if configured and not os.access(configured, os.X_OK):
+        raise ServersMissing(f"$CHROMIUM is {configured}, which is no program: correct or unset it")
+    candidates = [configured, "/usr/bin/chromium", shutil.which("chromium")]
+    return next((Path(name) for name in candidates if name and os.access(name, os.X_OK)), None)
+
+
+def is_usable(name: str, path: Path) -> bool:
+    """Ask a program for its version; only a plain `X.Y.Z` counts, a vendor's own build does not."""
+    if not os.access(path, os.X_OK):
+        return False
+    try:
+        answer = subprocess.run(
+            [path, *_VERSION_ARGUMENTS[name]], capture_output=True, text=True, timeout=30
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    found = _VERSION.search(answer.stdout)
+    return found is not None and (int(found[1]), int(found[2])) >= _OLDEST[name]

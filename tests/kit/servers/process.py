@@ -1,0 +1,125 @@
+"""One server process: started, waited for, stopped in time, its output kept in a file."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import httpx
+
+_POLL_SECONDS = 0.02
+
+
+class ServerFailed(Exception):
+    """A server did not start, did not stop or broke a promise; the text shows its last output."""
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on.
+
+    It lies below the range of outgoing connections, so that nobody takes it while a server that
+    owns it is restarted.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
+class Process:
+    """A child process in a group of its own, killed by the kernel when its starter is gone.
+
+    The kernel counts the *thread* that starts it, so start servers from a thread that stays.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the command; its output is appended to `log`, `env` is added to ours."""
+        self.log = log
+        self.name = log.stem
+        setpriv = shutil.which("setpriv")
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                [*([setpriv, "--pdeathsig", "KILL"] if setpriv else []), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is also the id of its group."""
+        return self._child.pid
+
+    def wait_until(self, is_ready: Callable[[], bool], *, within: float) -> None:
+        """Return when `is_ready` says so; kill and raise `ServerFailed` after `within` seconds.
+
+        Errors of the network count as "not yet"; any other ends the process and goes on.
+        """
+        try:
+            self._poll_until(is_ready, deadline=time.monotonic() + within)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _poll_until(self, is_ready: Callable[[], bool], *, deadline: float) -> None:
+        while not _answers(is_ready):
+            status = self._child.poll()
+            if status is not None:
+                raise ServerFailed(f"{self.name} ended at start: {status}\n{log_tail(self.log)}")
+            if time.monotonic() > deadline:
+                raise ServerFailed(f"{self.name} was not ready in time\n{log_tail(self.log)}")
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self, *, within: float) -> int:
+        """Send SIGTERM and return the exit status; kill and raise after `within` seconds."""
+        if self._child.poll() is None:
+            self._child.send_signal(signal.SIGTERM)
+        try:
+            status = self._child.wait(timeout=within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise ServerFailed(
+                f"{self.name} did not end within {within} s of SIGTERM\n{log_tail(self.log)}"
+            ) from None
+        self.kill()
+        return status
+
+    def kill(self) -> None:
+        """Kill the process and whatever it started. Harmless when they are gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+
+def log_tail(log: Path, *, lines: int = 40) -> str:
+    """Return the last lines of a server's output under a heading, for people who read a failure."""
+    text = log.read_text(errors="replace") if log.exists() else ""
+    return "\n".join([f"--- {log}", *text.splitlines()[-lines:]])
+
+
+def _answers(is_ready: Callable[[], bool]) -> bool:
+    try:
+        return is_ready()
+    except (httpx.TransportError, OSError):
+        return False

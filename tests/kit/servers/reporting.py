@@ -1,0 +1,27 @@
+"""A pytest plugin: a failed test shows the last output of the servers it was given as fixtures."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import pytest
+
+from tests.kit.servers.process import log_tail
+
+
+@runtime_checkable
+class _HasLog(Protocol):
+    log: Path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add a section for each server among the arguments of a failed test."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name, server in item.funcargs.items():
+            if isinstance(server, _HasLog):
+                report.sections.append((f"output of {name}", log_tail(server.log)))
+    return report

@@ -1,0 +1,1 @@
+"""Inputs that are made once and tried at many doors."""
