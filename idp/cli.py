@@ -140,8 +140,9 @@ def _serve_alone(settings: "Settings", inherited: "Inherited | None") -> int:
 
     if inherited is None:
         _tell_warnings(settings)
+    registry, exposed = _registries()
     outside = Surroundings(
-        clock=system_clock, random=secrets.token_bytes, registry=_shared_registry()
+        clock=system_clock, random=secrets.token_bytes, registry=registry, exposed=exposed
     )
     run_alone(settings, outside, inherited)
     return 0
@@ -157,15 +158,18 @@ def _inherited(handed: str | None) -> "Inherited | None":
     return Inherited(tuple(adopt_listener(number) for number in listeners), lifeline)
 
 
-def _shared_registry() -> "CollectorRegistry":
-    """Return the registry that /metrics shows: of this process, or of all workers."""
-    from prometheus_client import CollectorRegistry
+def _registries() -> "tuple[CollectorRegistry, CollectorRegistry]":
+    """Return where metrics are kept and where they are read: the same, but for workers."""
+    from prometheus_client import CollectorRegistry, ProcessCollector
     from prometheus_client.multiprocess import MultiProcessCollector
 
     registry = CollectorRegistry()
-    if _METRICS_DIRECTORY in os.environ:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return registry
+    if _METRICS_DIRECTORY not in os.environ:
+        ProcessCollector(registry=registry)
+        return registry, registry
+    exposed = CollectorRegistry()
+    MultiProcessCollector(exposed)  # type: ignore[no-untyped-call]
+    return registry, exposed
 
 
 def _tell_warnings(settings: "Settings") -> None:

@@ -61,11 +61,14 @@ class Fields:
 
     def octets(self, key: str) -> bytes:
         """Take bytes, written in base64."""
-        return b64decode(self.text(key), validate=True)
+        try:
+            return b64decode(self.text(key), validate=True)
+        except ValueError:
+            raise ValueError(f"{key} is not base64") from None
 
     def instant(self, key: str) -> datetime:
         """Take an instant."""
-        return read_instant(self.text(key))
+        return _read_instant(key, self.text(key))
 
     def instant_if_any(self, key: str) -> datetime | None:
         """Take an instant; None when it is missing or null."""
@@ -74,7 +77,7 @@ class Fields:
             return None
         if type(value) is not str:
             raise TypeError(f"{key} is not a time")
-        return read_instant(value)
+        return _read_instant(key, value)
 
     def object_if_any(self, key: str) -> "Fields | None":
         """Take the fields of a nested object; None when it is missing or null."""
@@ -107,11 +110,13 @@ def write_instant_if_any(at: datetime | None) -> str | None:
     return None if at is None else write_instant(at)
 
 
-def read_instant(text: str) -> datetime:
-    """Return the instant that `write_instant` wrote. Raises ValueError."""
-    at = datetime.fromisoformat(text)
+def _read_instant(key: str, text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:  # its own text would quote the value
+        raise ValueError(f"{key} is not a time") from None
     if at.tzinfo is None:
-        raise ValueError("a stored time has no zone")
+        raise ValueError(f"{key} is a time without a zone")
     return at
 
 

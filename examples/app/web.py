@@ -148,7 +148,8 @@ class Example:
         """Show what went wrong; of the provider's answer, its own words too."""
         if isinstance(error, ProviderError):
             logger.warning("%s Cause: %r", error, error.__cause__)
-            words = {"error": error.code, "error_description": error.description}
+            detail = "error_description" if error.code else "details"
+            words = {"error": error.code, detail: error.description}
             return self._page("error.html", status=502, message=str(error), words=words)
         if isinstance(error, HTTPException):
             return self._page("error.html", status=error.status_code, message=error.detail)

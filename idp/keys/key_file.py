@@ -39,17 +39,11 @@ def load(path: Path) -> tuple[SealingKey, ...]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise KeyFileError(f"sealing key file {path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"sealing key file {path}: is not a regular file")
-        if status.st_mode & 0o077:
-            mode = stat.S_IMODE(status.st_mode)
-            raise KeyFileError(
-                f"sealing key file {path}: its mode {mode:04o} gives rights to others than its"
-                f" owner. Run: chmod 600 {path}"
-            )
-        data = file.read(_MAX_LENGTH + 1)
+    try:
+        _check_rights(path, os.fstat(descriptor))
+        data = os.read(descriptor, _MAX_LENGTH + 1)
+    finally:
+        os.close(descriptor)
     return parse(data.decode("utf-8", "replace"), where=f"sealing key file {path}")
 
 
@@ -78,6 +72,17 @@ def parse(text: str, *, where: str) -> tuple[SealingKey, ...]:
 def render(keys: Sequence[SealingKey]) -> str:
     """Return the text of a file with these keys."""
     return _COMMENT + "".join(f"{key.id} {base64url.encode(key.secret)}\n" for key in keys)
+
+
+def _check_rights(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"sealing key file {path}: is not a regular file")
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise KeyFileError(
+            f"sealing key file {path}: its mode {mode:04o} gives rights to others than its"
+            f" owner. Run: chmod 600 {path}"
+        )
 
 
 def _key(content: str, where: str) -> SealingKey:

@@ -27,8 +27,8 @@ from typing import Self
 from idp.clock import Clock
 from idp.login.buckets import AccountBucket, Ledger, Pace, Quota, SourceBucket
 
-_ROOM = 8192
-"""Buckets of each kind and weight; all of them together take about 7 MB at the very worst."""
+_ROOM = 4096
+"""Buckets of each rank; a throttle that is full takes 4 MB."""
 
 _FEWEST_SOURCE_FAILURES = 3
 """In one process, however many there are; one person's typing error must not stop an office."""

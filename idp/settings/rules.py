@@ -7,6 +7,7 @@ the wrong type are the models' business; here they simply do not match.
 
 import unicodedata
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +18,7 @@ from idp.settings.fields import Address, ListenAddress
 from idp.settings.problems import KeyPath, written
 from idp.settings.redirect_rules import OUT_OF_BAND
 
+_SECOND = timedelta(seconds=1)
 _ADDRESS: TypeAdapter[Address] = TypeAdapter(ListenAddress)
 
 
@@ -88,7 +90,7 @@ def _rotation(draft: Draft) -> None:
         draft.refuse(old, f"is the old name of `{written(new)}`, which is given too; remove it")
     cache = value_at(draft.value, "expiry", "keyCacheFor") or "60s"
     for path in given:
-        if _is_shorter_than_two(value_at(draft.value, *path), cache):
+        if _is_too_short(value_at(draft.value, *path), cache):
             draft.refuse(
                 path,
                 "must be at least twice `expiry.keyCacheFor`: the next key has to be known"
@@ -101,9 +103,10 @@ def _rotation(draft: Draft) -> None:
         )
 
 
-def _is_shorter_than_two(period: Any, cache: Any) -> bool:
+def _is_too_short(period: Any, cache: Any) -> bool:
     try:
-        return parse_duration(str(period)) < 2 * parse_duration(str(cache))
+        # Less than a second is refused by the model, with another reason.
+        return _SECOND <= parse_duration(str(period)) < 2 * parse_duration(str(cache))
     except ValueError:
         return False
 
@@ -143,8 +146,9 @@ def _connectors(draft: Draft) -> None:
 
 
 def _workers(draft: Draft) -> None:
-    workers = value_at(draft.value, "web", "workers")
-    if value_at(draft.value, "storage", "type") == "memory" and workers not in (None, 1, "1"):
+    workers = str(value_at(draft.value, "web", "workers"))
+    several = workers.isdecimal() and len(workers) < 10 and int(workers) > 1
+    if several and value_at(draft.value, "storage", "type") == "memory":
         draft.refuse(
             ("web", "workers"),
             "must be 1 with `storage.type: memory`, which processes cannot share",

@@ -11,6 +11,7 @@ LONGEST = 2048
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 _PRINTABLE = re.compile(r"[\x21-\x7e]*")
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:]*)(?::(.*))?", re.DOTALL)
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -104,8 +105,8 @@ def is_host(host: str) -> bool:
     labels = host.removesuffix(".").split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         return False
-    # Browsers read a name whose last label is a number as an IPv4 address, 127.1 included.
-    return not labels[-1].isdigit() or _is_address(host, ipaddress.IPv4Address)
+    # Browsers read a name whose last label is a number as an IPv4 address: 127.1, 0x7f000001.
+    return not _NUMBER.fullmatch(labels[-1]) or _is_address(host, ipaddress.IPv4Address)
 
 
 def _is_address(text: str, kind: type[ipaddress.IPv4Address | ipaddress.IPv6Address]) -> bool:

@@ -129,6 +129,8 @@ def _lines(headers: Headers) -> bytes:
 def _check(path: str, document: StaticDocument) -> None:
     if not path.startswith("/") or not path.isascii() or any(char in path for char in "?#%"):
         raise ValueError(f"document path {path!r} must begin with '/' and be plain ASCII")
+    if len(document.etag) < 3 or not (document.etag[:1] == document.etag[-1:] == b'"'):
+        raise ValueError(f"document {path}: the entity tag {document.etag!r} is not in quotes")
     for name, value in (*document.headers, (b"etag-value", document.etag)):
         if name != name.lower() or name in _OURS or not name.replace(b"-", b"").isalnum():
             raise ValueError(

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -23,9 +22,13 @@ from storage.sqlite.schema import DatabaseFile
 T = TypeVar("T")
 
 DEADLINE_SECONDS = 3.0
-LOOK_SECONDS = 0.25
 LAST_CALL_SECONDS = 0.2
 """How much longer the caller waits than the thread, whose own error says more."""
+
+LOCK_TURN_SECONDS = 0.05
+"""How long one write waits for another process's lock before others have their turn."""
+
+LOOK_SECONDS = 0.25
 
 
 @dataclass(slots=True)
@@ -54,7 +57,6 @@ class Door:
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._look_again_at = 0.0
-        self._patience = 0.0
         self._closing = False
         self._closed = threading.Event()
         threading.Thread(target=self._run, name="sqlite", daemon=True).start()
@@ -73,7 +75,7 @@ class Door:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._closing:
-            future.set_exception(refusal(self._file.path, "the store is closed"))
+            future.set_exception(self._is_closed())
             return future
         alarm = loop.call_later(DEADLINE_SECONDS + LAST_CALL_SECONDS, self._expire, future)
         future.add_done_callback(lambda _: alarm.cancel())
@@ -94,6 +96,9 @@ class Door:
                 del job  # or the last answer would live until the next question
         finally:
             self._disconnect()
+            while not self._jobs.empty():
+                if (late := self._jobs.get()) is not None:
+                    late.answer(None, self._is_closed())
             self._closed.set()
 
     def _perform(self, job: _Job) -> None:
@@ -110,24 +115,23 @@ class Door:
         except (sqlite3.Error, sqlite3.Warning, OSError) as error:
             if primary_code(error) not in HARMLESS:
                 self._disconnect()  # the next work opens the file afresh
-            job.answer(None, translated(self._file.path, error))
+            if primary_code(error) == sqlite3.SQLITE_BUSY and time.monotonic() < job.give_up_at:
+                self._jobs.put(job)  # again, behind the others: reads need no lock
+            else:
+                job.answer(None, translated(self._file.path, error))
         except Exception as error:  # a bug of ours belongs to the caller, the thread goes on
             job.answer(None, error)
 
     def _ready(self, remaining: float) -> sqlite3.Connection:
-        """Return a connection that waits for locks no longer than the work may last."""
+        """Return a connection to the file as it is now."""
         now = time.monotonic()
         if now >= self._look_again_at:
             self._look_at_file()
             self._look_again_at = now + LOOK_SECONDS
         if self._connection is None:
             self._connection = self._file.open(remaining)
+            self._connection.execute(f"PRAGMA busy_timeout = {int(LOCK_TURN_SECONDS * 1000)}")
             self._identity = self._file.identity()
-            self._patience = 0.0
-        patience = ceil(remaining * 10) / 10  # in steps, so that it seldom has to be set
-        if patience != self._patience:
-            self._connection.execute(f"PRAGMA busy_timeout = {int(patience * 1000)}")
-            self._patience = patience
         return self._connection
 
     def _look_at_file(self) -> None:
@@ -147,6 +151,9 @@ class Door:
 
     def _expire(self, future: "asyncio.Future[Any]") -> None:
         _settle(future, None, self._too_slow())
+
+    def _is_closed(self) -> StorageUnavailable:
+        return refusal(self._file.path, "the store is closed")
 
     def _too_slow(self) -> StorageUnavailable:
         return refusal(

@@ -8,7 +8,7 @@ file open goes on working while a newer one opens it.
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,14 +73,11 @@ STEPS: tuple[Sequence[str], ...] = (
 class DatabaseFile:
     """Where the database is, and how it is opened.
 
-    `steps` bring the schema from version 0 upwards, one version each. `monotonic` and `sleep` are
-    those of the thread that opens it.
+    `steps` bring the schema from version 0 upwards, one version each.
     """
 
     path: Path
     steps: Sequence[Sequence[str]] = STEPS
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
     def open(self, patience: float) -> sqlite3.Connection:
         """Return a connection to an up-to-date database, created with mode 0600 if need be.
@@ -95,7 +92,7 @@ class DatabaseFile:
             # Bytes that are no UTF-8 were put in by hand; then the seal does not open.
             connection.text_factory = lambda raw: str(raw, "utf-8", "replace")
             self._check_ours(connection)
-            self._turn_on_wal(connection, self.monotonic() + patience)
+            self._turn_on_wal(connection, time.monotonic() + patience)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA trusted_schema = OFF")
             self._bring_up_to_date(connection)
@@ -156,9 +153,9 @@ class DatabaseFile:
             try:
                 mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
             except sqlite3.OperationalError as error:
-                if primary_code(error) != sqlite3.SQLITE_BUSY or self.monotonic() >= give_up_at:
+                if primary_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= give_up_at:
                     raise
-                self.sleep(0.02)
+                time.sleep(0.02)
                 continue
             if mode != "wal":
                 raise refusal(

@@ -24,7 +24,7 @@ from idp.web.pages import (
 ORIGIN = "http://idp.test"
 CHROMIUM = "/usr/bin/chromium"
 PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1100, "height": 760}
+DESK = {"width": 880, "height": 660}
 LONG = "Platform-Engineering-and-Site-Reliability-Self-Service-Portal" * 4
 ARABIC = "بوابة تسجيل الدخول للموظفين"
 JAPANESE = "日本電信電話株式会社 認証基盤サービス"

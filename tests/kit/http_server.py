@@ -83,7 +83,7 @@ class RunningServer:
             return read_answer(sock)
 
     def ask_until_closed(self, data: bytes) -> bytes:
-        """Send bytes and return all that comes until the server closes; its reset counts as that."""
+        """Send bytes and return all that comes until the server closes, or resets."""
         with self.connect() as sock:
             with contextlib.suppress(ConnectionError):
                 sock.sendall(data)

@@ -23,11 +23,15 @@ NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 class Harness(Protocol):
     """One empty store per test."""
 
-    durable: bool
-    """Whether the store outlives the last handle on it."""
+    @property
+    def durable(self) -> bool:
+        """Return whether the store outlives its process."""
+        ...
 
-    elsewhere: Opener | None
-    """Like `open`, for another process (it can be pickled); None if the store is in this one."""
+    @property
+    def elsewhere(self) -> Opener | None:
+        """Return `open` for another process (it can be pickled); None if there is no other."""
+        ...
 
     def open(self) -> AbstractAsyncContextManager[Backend]:
         """Open a handle on the store; several may be open at a time."""

@@ -1,8 +1,7 @@
 """The contract over SQLite."""
 
-import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -37,7 +36,7 @@ class SqliteHarness:
         """Return how any process opens the file."""
         return partial(opened, self.path)
 
-    def open(self) -> "asynccontextmanager[Backend]":
+    def open(self) -> AbstractAsyncContextManager[Backend]:
         """Open a handle."""
         return opened(self.path)
 

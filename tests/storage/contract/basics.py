@@ -85,10 +85,10 @@ async def test_a_time_of_any_zone_comes_back_as_the_same_instant(
 
 async def test_a_time_without_a_zone_is_refused(harness: Harness) -> None:
     async with harness.open() as backend:
-        for field in ("created_at", "expires_at", "code_spent_at"):
-            naive = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+        naive = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+        for record in (grant(created_at=naive), grant(expires_at=naive), grant(ended_at=naive)):
             with pytest.raises(ValueError, match="zone"):
-                await grants(backend).create(grant(**{field: naive}))
+                await grants(backend).create(record)
 
 
 async def test_a_name_is_taken_once(harness: Harness) -> None:

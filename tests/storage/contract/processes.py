@@ -3,8 +3,12 @@
 import asyncio
 import os
 import signal
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import chain
 from multiprocessing import get_context
+from typing import TypeVar
 
 import pytest
 
@@ -12,6 +16,8 @@ from storage.base import Backend, NotFound
 from tests.storage.contract.watching import take
 from tests.storage.harness import Harness, Opener, generation, grant, grants
 from tests.storage.workers import increment, race_to_create, race_to_delete, write_until_killed
+
+T = TypeVar("T")
 
 
 def elsewhere(harness: Harness) -> Opener:
@@ -21,14 +27,10 @@ def elsewhere(harness: Harness) -> Opener:
     return harness.elsewhere
 
 
-async def spread(
-    processes: ProcessPoolExecutor, work: object, *arguments: list[object]
-) -> list[list[object]]:
-    """Run work in four processes at once."""
+async def spread(processes: ProcessPoolExecutor, *calls: Callable[[], list[T]]) -> list[list[T]]:
+    """Run each call in a process of its own, all at once."""
     loop = asyncio.get_running_loop()
-    return await asyncio.gather(
-        *(loop.run_in_executor(processes, work, *each) for each in arguments)  # type: ignore[arg-type]
-    )
+    return await asyncio.gather(*(loop.run_in_executor(processes, call) for call in calls))
 
 
 @pytest.mark.covers("I-2")
@@ -36,8 +38,8 @@ async def test_processes_lose_no_update(harness: Harness, processes: ProcessPool
     opener = elsewhere(harness)
     async with harness.open() as backend:
         await grants(backend).create(grant())
-        results = await spread(processes, increment, *([[opener, 50]] * 4))
-        assert sorted(sum(results, [])) == list(range(1, 201))
+        ours = await spread(processes, *([partial(increment, opener, 50)] * 4))
+        assert sorted(chain(*ours)) == list(range(1, 201))
         assert generation((await grants(backend).get("g1")).record) == 200
 
 
@@ -46,16 +48,17 @@ async def test_of_processes_that_create_and_delete_one_wins(
     harness: Harness, processes: ProcessPoolExecutor
 ) -> None:
     opener = elsewhere(harness)
-    names: list[object] = [f"g{number}" for number in range(30)]
-    creators: list[list[object]] = [[opener, names, str(number)] for number in range(4)]
-    created = await spread(processes, race_to_create, *creators)
-    assert sorted(sum(created, [])) == sorted(names)  # type: ignore[type-var]
+    names = [f"g{number}" for number in range(30)]
+    created = await spread(
+        processes, *(partial(race_to_create, opener, names, str(number)) for number in range(4))
+    )
+    assert sorted(chain(*created)) == sorted(names)
     async with harness.open() as backend:
         for number, ours in enumerate(created):
             for name in ours:
-                assert (await grants(backend).get(str(name))).record.nonce == str(number)
-    deleted = await spread(processes, race_to_delete, *([[opener, names]] * 4))
-    assert sorted(sum(deleted, [])) == sorted(names)  # type: ignore[type-var]
+                assert (await grants(backend).get(name)).record.nonce == str(number)
+    deleted = await spread(processes, *([partial(race_to_delete, opener, names)] * 4))
+    assert sorted(chain(*deleted)) == sorted(names)
 
 
 @pytest.mark.covers("I-3")
@@ -65,8 +68,8 @@ async def test_a_watch_sees_another_process(
     opener = elsewhere(harness)
     async with harness.open() as backend:
         changes = grants(backend).watch()
-        await spread(processes, race_to_create, [opener, ["a", "b"], ""])
-        await spread(processes, race_to_delete, [opener, ["a"]])
+        await spread(processes, partial(race_to_create, opener, ["a", "b"], ""))
+        await spread(processes, partial(race_to_delete, opener, ["a"]))
         async with asyncio.timeout(1):
             seen = [(change.name, change.gone) for change in await take(changes, 3)]
     assert seen == [("a", False), ("b", False), ("a", True)]

@@ -11,7 +11,7 @@ from storage.base import Backend, Unreadable
 from storage.collection import Collection
 from storage.fields import Fields
 from storage.kinds import GRANTS, KEY_RINGS, Kind
-from storage.records import Grant, RefreshState
+from storage.records import Grant, KeyRing, RefreshState
 from tests.kit.storage import AesSealer
 from tests.storage.harness import (
     ISSUER,
@@ -61,9 +61,6 @@ def newer(backend: Backend) -> Collection[NewerGrant]:
 async def put(backend: Backend, kind: str, name: str, body: Mapping[str, Any] | str) -> None:
     """Store a body that some other version of the server sealed."""
     text = body if isinstance(body, str) else json.dumps(body)
-
-    def write(_: Grant) -> dict[str, Any]:
-        raise AssertionError("not used")
 
     class Verbatim(AesSealer):
         """Seals what it is given by the test, in the context of the collection."""
@@ -115,7 +112,7 @@ async def test_unknown_fields_survive_at_every_level(harness: Harness) -> None:
     record = grant(
         refresh=RefreshState(generation=1, last_used_at=NOW, unknown=odd), unknown={"x": odd}
     )
-    keys = replace(ring(signing_key(unknown=odd), signing_key("k2")), unknown=odd)
+    keys: KeyRing = replace(ring(signing_key(unknown=odd), signing_key("k2")), unknown=odd)
     async with harness.open() as backend:
         await grants(backend).create(record)
         await rings(backend).create(keys)

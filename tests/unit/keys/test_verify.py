@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -130,7 +131,7 @@ def test_no_changed_byte_is_let_in(good: Good, refusal: Refuses) -> None:
         for changed in (before + other + after, before + spare + after, before + after):
             assert refusal(changed) is not None, index
         assert refusal(before + "A" + text[index:]) is not None, index
-        assert refusal(text[: index or None] if index else "") is not None, index
+        assert refusal(before) is not None, index
 
 
 @given(
@@ -208,7 +209,7 @@ def test_a_hint_may_have_expired_and_nothing_else(
         verifier.verify_hint(signer.sign(long_ago, typ="at+jwt"), typ="JWT", issuer=ISSUER)
     with pytest.raises(TokenWrongAudience):
         verifier.verify_hint(text, typ="JWT", issuer=ISSUER, audience="other")
-    with pytest.raises(TokenMalformed):
+    with pytest.raises(TokenInvalid):
         verifier.verify_hint(text + "A", typ="JWT", issuer=ISSUER)
 
 
@@ -229,7 +230,7 @@ def test_a_hint_may_have_expired_and_nothing_else(
     ],
     ids=range(10),
 )
-def test_a_bomb_costs_less_than_two_signatures(good: Good, payload: bytes) -> None:
+def test_a_bomb_costs_less_than_a_millisecond(good: Good, payload: bytes) -> None:
     start = good.signed(b'{"alg":"RS256"}', payload[:11000])
     assert len(start) < MAX_LENGTH
 
@@ -239,10 +240,8 @@ def test_a_bomb_costs_less_than_two_signatures(good: Good, payload: bytes) -> No
         return time.process_time() - begun
 
     def read() -> None:
-        try:
+        with suppress(TokenMalformed):
             read_compact(start)
-        except TokenMalformed:
-            pass
 
-    # 1 ms is about four RSA signatures; the best of several runs keeps other processes out of it.
+    # The best of several runs keeps other processes out of the figure.
     assert min(cost(read) for _ in range(5)) < 0.001

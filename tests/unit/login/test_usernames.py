@@ -81,6 +81,7 @@ def test_spellings_of_one_name_meet(typed: str, expected: str) -> None:
         "日" * 86,
         "a" * 1_000_000,
     ],
+    ids=lambda typed: ascii(typed)[:40],
 )
 def test_what_can_be_nobodys_name_is_refused(typed: str) -> None:
     with pytest.raises(UsernameRefused):

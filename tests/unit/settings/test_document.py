@@ -120,7 +120,11 @@ def test_a_key_given_twice_is_refused_with_both_lines(refuse: Refuse) -> None:
         ("frontend: {issuer: !!binary aGk=}", "frontend.issuer", "this YAML tag is not read"),
         ("frontend: !!set {a, b}", "frontend", "YAML tag"),
         ("frontend: !x [a]", "frontend", "YAML tag"),
-        ('frontend: {issuer: "a\\0b"}', "frontend.issuer", "the value contains a control character"),
+        (
+            'frontend: {issuer: "a\\0b"}',
+            "frontend.issuer",
+            "the value contains a control character",
+        ),
         ('frontend: {issuer: "a\\ud800"}', "frontend.issuer", "half a surrogate pair"),
         ("a: &a {x: 1}\nfrontend: {<<: *a}", 'frontend["<<"]', "merge keys are not read"),
         ("frontend: {[a]: b}", "frontend", "the key in line 1 is not plain text"),

@@ -35,7 +35,7 @@ def test_good_uris_are_kept_as_they_are(uri: str) -> None:
     assert doubt_about(uri) is None
 
 
-@pytest.mark.covers("R-2", "R-62")
+@pytest.mark.covers("R-2")
 @pytest.mark.parametrize(
     ("uri", "hint"),
     [
@@ -67,7 +67,7 @@ def test_good_uris_are_kept_as_they_are(uri: str) -> None:
         ("https://app.example.com:0x50/cb", "has no valid port"),
         ("https://app.example.com:70000/cb", "has no valid port"),
         ("http://127.1/cb", "has no valid host name"),
-        ("http://0x7f.0.0.1:80/cb", None),
+        ("http://0x7f.0.0.1:80/cb", "has no valid host name"),
         ("http://::1/cb", "has an IPv6 address without brackets"),
         ("HTTPS://app.example.com/cb", "has capitals in its scheme"),
         ("javascript:alert(1)", "has the scheme javascript"),
@@ -79,10 +79,7 @@ def test_good_uris_are_kept_as_they_are(uri: str) -> None:
         ("https://app.example.com/" + "a" * 2048, "is longer than 2048 characters"),
     ],
 )
-def test_other_uris_are_refused_with_the_reason(uri: str, hint: str | None) -> None:
-    if hint is None:  # a name to the rules; not loopback, so at least a warning
-        assert doubt_about(check_redirect_uri(uri))
-        return
+def test_other_uris_are_refused_with_the_reason(uri: str, hint: str) -> None:
     with pytest.raises(ValueError, match=re.escape(hint)):
         check_redirect_uri(uri)
 

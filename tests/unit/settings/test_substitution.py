@@ -16,7 +16,9 @@ def _name(read: Read, text: str, environ: dict[str, str] | None = None) -> str:
     return read(f"frontend: {{issuer: '{text}'}}", environ or {}).frontend.issuer
 
 
-@pytest.mark.parametrize("text", ["$", "$5", "$VAR", "${VAR}", "$$", "${", "${}", "${vault:a}", HASH])
+@pytest.mark.parametrize(
+    "text", ["$", "$5", "$VAR", "${VAR}", "$$", "${", "${}", "${vault:a}", HASH]
+)
 def test_a_plain_dollar_stays(read: Read, text: str) -> None:
     assert _name(read, text, {"VAR": "changed"}) == text
 
@@ -95,7 +97,11 @@ def test_keys_may_name_variables(read: Read) -> None:
         ("{id: a, secretEnv: [X]}", "secretEnv", "must be the name of an environment variable"),
         ("{id: a, secretEnv: X, secret: y}", "secretEnv", "give `secret` or `secretEnv`, not both"),
         ("{id: a, idEnv: X, public: true}", "idEnv", "give `id` or `idEnv`, not both"),
-        ("{id: a, secretEnv: 'hunter2 hunter2'}", "secretEnv", "the environment variable is not set"),
+        (
+            "{id: a, secretEnv: 'hunter2 hunter2'}",
+            "secretEnv",
+            "the environment variable is not set",
+        ),
     ],
 )
 def test_a_named_variable_that_cannot_be_had_is_told_at_the_key_that_names_it(

@@ -1,0 +1,62 @@
+# Everything a developer runs. `make run` and `make test` set up what they need by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CODE := idp connectors storage tests bench examples
+
+.DEFAULT_GOAL := help
+.PHONY: help run check lint types contracts unit test test-setup bench format lock clean
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(READY): requirements-dev.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kube-idp needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: $(READY) ## a provider with a demo user and an example application to sign in to
+	@$(BIN)/python -m examples.run
+
+check: lint types contracts unit ## everything that needs no server, under a minute
+
+lint: $(READY)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: $(READY)
+	$(BIN)/mypy
+
+contracts: $(READY)
+	$(BIN)/lint-imports
+
+unit: $(READY)
+	$(BIN)/pytest -q -n 2 -m "not servers"
+
+test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, Chromium
+	$(BIN)/python -m tests.kit.install
+
+test: test-setup lint types contracts ## everything, with real servers
+	$(BIN)/pytest -q -n 2 -m "not servers"
+	$(BIN)/pytest -q -m servers
+
+bench: $(READY) ## measure, and print the table of bench/
+	$(BIN)/python -m bench
+
+format: $(READY) ## put code into its form
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+lock: ## write the lock files anew
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --upgrade $(LOCK) -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --extra dev $(LOCK) -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+LOCK := --generate-hashes --strip-extras --no-header --no-emit-index-url --no-emit-trusted-host \
+	--no-emit-find-links --no-emit-options
+
+clean: ## remove everything that was made here
+	rm -rf $(VENV) run build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

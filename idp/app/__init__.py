@@ -1,0 +1,10 @@
+"""The composition root: the only package that knows both the settings and the concrete classes.
+
+`provider` opens and assembles, `web` puts the web listener together, `values` says what the
+settings come to, `core` is what they share.
+"""
+
+from idp.app.core import Surroundings
+from idp.app.provider import Provider, build_provider
+
+__all__ = ["Provider", "Surroundings", "build_provider"]

@@ -1,0 +1,75 @@
+"""What most parts of the composition need, in one value."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry
+
+from connectors.base import PasswordConnector
+from idp.clock import Clock
+from idp.grants.base import AuditLog
+from idp.keys.seal import SealingKeys
+from idp.metrics import Metrics
+from idp.oauth.client import Clients
+from idp.settings import Settings
+from storage.base import Backend
+from storage.collection import Collection
+from storage.kinds import GRANTS, KEY_RINGS
+from storage.records import Grant, KeyRing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What comes from outside: time, randomness, and the registries of metrics.
+
+    Metrics are kept in `registry` and read from `exposed`; only workers that add theirs up through
+    files have two. `wrap_backend` stands around the store, for faults that tests inject.
+    """
+
+    clock: Clock
+    random: Callable[[int], bytes]
+    registry: CollectorRegistry
+    exposed: CollectorRegistry
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    wrap_backend: Callable[[Backend], Backend] = field(default=lambda backend: backend)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Core:
+    """What most parts need."""
+
+    settings: Settings
+    outside: Surroundings
+    metrics: Metrics
+    audit: AuditLog
+    sealing: SealingKeys
+    backend: Backend
+    clients: Clients
+    connectors: Mapping[str, PasswordConnector]
+
+    @property
+    def base_path(self) -> str:
+        return urlsplit(self.settings.issuer).path
+
+    @property
+    def share(self) -> int:
+        return self.settings.throttle.replicas * self.settings.web.workers
+
+    @property
+    def token_lifetime(self) -> timedelta:
+        return self.settings.expiry.id_tokens
+
+    @property
+    def grants(self) -> Collection[Grant]:
+        return Collection(
+            backend=self.backend, kind=GRANTS, sealer=self.sealing, issuer=self.settings.issuer
+        )
+
+    @property
+    def rings(self) -> Collection[KeyRing]:
+        return Collection(
+            backend=self.backend, kind=KEY_RINGS, sealer=self.sealing, issuer=self.settings.issuer
+        )

@@ -1,0 +1,137 @@
+"""What the settings come to: each function turns a part of them into a value of the domain."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from connectors.base import PasswordConnector
+from connectors.local import LocalConnector, LocalUser, LocalUsers
+from connectors.passwords import PasswordHasher
+from idp.app.core import Core
+from idp.keys.ring import RotationPolicy
+from idp.keys.rotate import Pace
+from idp.login.client_address import client_address, source_of
+from idp.login.steps import StepPolicy
+from idp.login.usernames import canonical
+from idp.oauth.client import Client, secret_hash
+from idp.settings import Settings
+from idp.tokens.refresh import RefreshPolicy
+from idp.web.authorize import ConnectorInfo
+from idp.web.cors import Cors
+from idp.web.documents import discovery_paths
+from idp.web.middleware import HostCheck
+
+LEEWAY = timedelta(minutes=5)
+"""How long things are kept beyond their time, for clocks that differ and stores that are away."""
+
+
+def clients_of(settings: Settings) -> dict[str, Client]:
+    return {
+        client.id: Client(
+            id=client.id,
+            name=client.name,
+            secret_hashes=(
+                () if client.secret is None else (secret_hash(client.secret.get_secret_value()),)
+            ),
+            redirect_uris=client.redirect_uris,
+            trusted_peers=frozenset(client.trusted_peers),
+            credentials_groups=client.client_credentials_claims.groups,
+        )
+        for client in settings.static_clients
+    }
+
+
+def connector_infos(settings: Settings) -> list[ConnectorInfo]:
+    infos = [
+        ConnectorInfo(id=connector.id, name=connector.name, type=connector.type)
+        for connector in settings.connectors
+    ]
+    if settings.enable_password_db:
+        infos.append(ConnectorInfo(id="local", name="Email", type="local"))
+    return infos
+
+
+def connectors_of(settings: Settings, hasher: PasswordHasher) -> dict[str, PasswordConnector]:
+    if not settings.enable_password_db:
+        return {}
+    users = LocalUsers.of(
+        (
+            LocalUser(
+                email=user.email,
+                password_hash=user.hash.get_secret_value(),
+                user_id=user.user_id,
+                username=user.username,
+                name=user.name,
+                preferred_username=user.preferred_username,
+                email_verified=user.email_verified,
+                groups=user.groups,
+            )
+            for user in settings.static_passwords
+        ),
+        canonical=canonical,
+    )
+    return {"local": LocalConnector(users=lambda: users, verify=hasher.verify)}
+
+
+def step_policy(core: Core) -> StepPolicy:
+    return StepPolicy(
+        connector_ids=tuple(info.id for info in connector_infos(core.settings)),
+        skip_approval=core.settings.oauth2.skip_approval_screen,
+        always_choose=core.settings.oauth2.always_show_login_screen,
+    )
+
+
+def refresh_policy(settings: Settings) -> RefreshPolicy:
+    refresh = settings.expiry.refresh_tokens
+    return RefreshPolicy(
+        grace=refresh.reuse_interval,
+        idle=refresh.valid_if_not_used_for,
+        absolute=refresh.absolute_lifetime,
+        keep_for=settings.expiry.id_tokens + LEEWAY,
+    )
+
+
+def rotation_policy(settings: Settings) -> RotationPolicy:
+    return RotationPolicy(
+        algorithms=(settings.signer.config.algorithm,),
+        rotation_period=settings.key_rotation_period,
+        publish_for=2 * settings.expiry.key_cache_for,
+        keep_retired_for=settings.expiry.id_tokens + LEEWAY,
+    )
+
+
+def rotation_pace(policy: RotationPolicy) -> Pace:
+    """Return a pace that keeps up with short rotation periods, as drills set them."""
+    shortest = min(policy.rotation_period, policy.publish_for) / 4
+    return Pace(tick_every=max(timedelta(milliseconds=250), min(Pace().tick_every, shortest)))
+
+
+def cors_of(settings: Settings) -> Cors:
+    return Cors(frozenset(settings.web.allowed_origins))
+
+
+def host_check(settings: Settings, base_path: str) -> HostCheck:
+    """Return which Host headers are ours: the issuer's, those listed, and loopback for health."""
+    issuer = urlsplit(settings.issuer)
+    return HostCheck(
+        hosts=frozenset({issuer.netloc.lower(), *settings.web.allowed_hosts}),
+        exempt_paths=frozenset(
+            {f"{base_path}/healthz", f"{base_path}/keys", *discovery_paths(base_path)}
+        ),
+    )
+
+
+def source_reader(settings: Settings) -> Callable[[Request], str]:
+    """Return what tells the source address of a request, for the throttle."""
+    remote = settings.web.client_remote_ip
+
+    def source(request: Request) -> str:
+        peer = request.client.host if request.client is not None else ""
+        forwarded = request.headers.getlist(remote.header) if remote.header else []
+        return source_of(
+            client_address(peer=peer, forwarded=forwarded, trusted=remote.trusted_proxies)
+        )
+
+    return source

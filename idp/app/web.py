@@ -1,0 +1,225 @@
+"""The web listener, put together: pages, endpoints, grants."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from idp.app.core import Core
+from idp.app.values import (
+    connector_infos,
+    cors_of,
+    host_check,
+    refresh_policy,
+    source_reader,
+    step_policy,
+)
+from idp.grants.authorization_code import AuthorizationCodeGrant
+from idp.grants.base import GrantHandler
+from idp.grants.client_credentials import ClientCredentialsGrant
+from idp.grants.ended import EndedGrants
+from idp.grants.lookup import GrantLookup
+from idp.grants.refresh_token import RefreshTokenGrant
+from idp.keys.handles import Handles
+from idp.keys.live import LiveKeys
+from idp.login.finish import LoginFinisher
+from idp.login.state import LoginStates
+from idp.login.throttle import CLIENT_SECRETS, HANDLES, PASSWORDS, Throttle, Throttled
+from idp.oauth.authorize import AuthorizeRules
+from idp.settings import Settings
+from idp.tokens.access import IssuedTokens
+from idp.tokens.issue import TokenIssuer
+from idp.web.approval import ApprovalEndpoint
+from idp.web.authorize import AuthorizeEndpoint
+from idp.web.cookies import BrowserCookies, cookie_name
+from idp.web.errors import Renderer
+from idp.web.guard import ThrottledClients
+from idp.web.login import Ending, LoginEndpoint, LoginForm
+from idp.web.middleware import Outermost, security_headers
+from idp.web.pages import Branding, Pages
+from idp.web.routes import Endpoints, WebApp, web_routes
+from idp.web.telemetry import Check, health
+from idp.web.token import TokenEndpoint
+from idp.web.userinfo import UserinfoEndpoint
+
+
+def web_app(core: Core, live: LiveKeys, ended: EndedGrants, readiness: Check) -> Outermost:
+    settings, outside = core.settings, core.outside
+    issued = IssuedTokens(verifier=live.verifier, issuer=settings.issuer, clock=outside.clock)
+    tokens = TokenIssuer(
+        issuer=settings.issuer,
+        lifetime=core.token_lifetime,
+        signer=live.signer,
+        clock=outside.clock,
+        new_id=lambda: outside.random(16).hex(),
+    )
+    renderer = _renderer(core)
+    source = source_reader(settings)
+    guard = ThrottledClients(
+        clients=core.clients,
+        throttle=Throttle(CLIENT_SECRETS, clock=outside.clock, share=core.share),
+        source=source,
+        audit=core.audit,
+    )
+    login = _login_parts(core, tokens, renderer, source)
+    endpoints = Endpoints(
+        authorize=_authorize_endpoint(core, issued, login.form, renderer),
+        login=login,
+        approval=ApprovalEndpoint(
+            origin=login.origin, cookies=login.form.cookies, ending=login.ending
+        ),
+        token=TokenEndpoint(guard=guard, handlers=_grants(core, tokens), metrics=core.metrics),
+        userinfo=UserinfoEndpoint(issuer=settings.issuer, access_tokens=issued, ended=ended),
+        home=_home(settings, renderer),
+        healthz=health({"provider": readiness}),
+    )
+    routes = web_routes(
+        endpoints, base_path=core.base_path, renderer=renderer, cors=cors_of(settings)
+    )
+    return Outermost(
+        WebApp(routes, renderer),
+        headers=security_headers(settings.issuer),
+        hosts=host_check(settings, core.base_path),
+        metrics=core.metrics,
+        new_id=lambda: outside.random(8).hex(),
+    )
+
+
+def _login_parts(
+    core: Core,
+    tokens: TokenIssuer,
+    renderer: Renderer,
+    source: Callable[[Request], str],
+) -> LoginEndpoint:
+    settings, outside = core.settings, core.outside
+    states = LoginStates(
+        sealer=core.sealing, clock=outside.clock, lifetime=settings.expiry.auth_requests
+    )
+    cookies = BrowserCookies(
+        name=cookie_name(settings.issuer),
+        secure=settings.issuer.startswith("https:"),
+        tags=core.sealing,
+        random=outside.random,
+    )
+    finisher = LoginFinisher(
+        grants=core.grants,
+        handles=Handles(core.sealing),
+        issuer=tokens,
+        clock=outside.clock,
+        random=outside.random,
+        code_lifetime=settings.expiry.auth_codes,
+        refresh_policy=refresh_policy(settings),
+        refresh_served="refresh_token" in settings.oauth2.grant_types,
+        connectors=core.connectors.get,
+        audit=core.audit,
+    )
+    form = LoginForm(
+        base_path=core.base_path,
+        connectors=core.connectors,
+        names={info.id: info.name for info in connector_infos(settings)},
+        clients=core.clients,
+        states=states,
+        cookies=cookies,
+        renderer=renderer,
+    )
+    ending = Ending(
+        issuer=settings.issuer,
+        base_path=core.base_path,
+        steps=step_policy(core),
+        states=states,
+        finisher=finisher,
+        clients=core.clients,
+        cookies=cookies,
+        renderer=renderer,
+    )
+    parts = urlsplit(settings.issuer)
+    return LoginEndpoint(
+        origin=f"{parts.scheme}://{parts.netloc}",
+        form=form,
+        ending=ending,
+        throttle=Throttle(PASSWORDS, clock=outside.clock, share=core.share),
+        source=source,
+        clock=outside.clock,
+        pause=outside.pause,
+        metrics=core.metrics,
+        audit=core.audit,
+    )
+
+
+def _authorize_endpoint(
+    core: Core, issued: IssuedTokens, form: LoginForm, renderer: Renderer
+) -> AuthorizeEndpoint:
+    return AuthorizeEndpoint(
+        base_path=core.base_path,
+        rules=AuthorizeRules(
+            clients=core.clients,
+            subject_of_hint=issued.subject_of_hint,
+            pkce_for_all=core.settings.oauth2.pkce.enforce,
+        ),
+        steps=step_policy(core),
+        states=form.states,
+        connectors={info.id: info for info in connector_infos(core.settings)},
+        form=form,
+        renderer=renderer,
+        new_name=lambda: core.outside.random(16).hex(),
+    )
+
+
+def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
+    """Return the handlers of the grant types that are switched on."""
+    unknown_keys = Throttle(HANDLES, clock=core.outside.clock, share=core.share)
+
+    def budget() -> bool:
+        try:
+            unknown_keys.reserve(source="handles").failed()
+        except Throttled:
+            return False
+        return True
+
+    lookup = GrantLookup(grants=core.grants, handles=Handles(core.sealing), budget=budget)
+    clock, audit = core.outside.clock, core.audit
+    handlers: list[GrantHandler] = [
+        AuthorizationCodeGrant(lookup=lookup, issuer=tokens, clock=clock, audit=audit),
+        RefreshTokenGrant(
+            lookup=lookup,
+            issuer=tokens,
+            connectors=core.connectors.get,
+            policy=refresh_policy(core.settings),
+            clock=clock,
+            audit=audit,
+        ),
+        ClientCredentialsGrant(clients=core.clients, issuer=tokens, audit=audit),
+    ]
+    served = core.settings.oauth2.grant_types
+    return {handler.grant_type: handler for handler in handlers if handler.grant_type in served}
+
+
+def _renderer(core: Core) -> Renderer:
+    frontend = core.settings.frontend
+    branding = Branding(
+        name=frontend.issuer,
+        base_path=core.base_path,
+        logo_url=frontend.logo_url,
+        theme=frontend.theme,
+    )
+    return Renderer(
+        issuer=core.settings.issuer,
+        pages=Pages(branding),
+        branding=branding,
+        metrics=core.metrics,
+        logger=logging.getLogger("idp.web"),
+    )
+
+
+def _home(settings: Settings, renderer: Renderer) -> Callable[[Request], Awaitable[Response]]:
+    page = renderer.pages.home(
+        issuer=settings.issuer,
+        discovery_url=settings.issuer + "/.well-known/openid-configuration",
+    )
+
+    async def home(_: Request) -> Response:
+        return renderer.html(page)
+
+    return home

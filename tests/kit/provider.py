@@ -1,0 +1,267 @@
+"""A whole provider in the test's own process, driven as a browser and as a client would.
+
+Everything is real but the network, the clock and the pause after a wrong password. Requests go
+through the same ASGI application that the server serves; only the transport is left out.
+"""
+
+import json
+import re
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from html import unescape
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+from prometheus_client import CollectorRegistry
+
+from idp.app import Provider, Surroundings, build_provider
+from idp.settings import parse
+from storage.base import Backend
+from tests.kit.clock import HandClock
+
+ISSUER = "https://idp.example.com"
+CALLBACK = "https://app.example.com/callback"
+CONFIDENTIAL = ("app", "the secret of the app, long enough")
+OTHER = ("other", "the secret of the other app, long too")
+PUBLIC = "cli"
+PASSWORD = "correct horse battery staple"
+# argon2id of PASSWORD, cheap on purpose: made with 8 KiB and one pass.
+PASSWORD_HASH = (
+    "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$E/9XOcEJe3mPXG7g015mjI/Ptw7gpcl7bw+7BNqI9bQ"
+)
+ALICE = "alice@example.com"
+
+
+def base_config() -> dict[str, Any]:
+    """Return a configuration with everything that most tests need; each call a fresh one."""
+    return {
+        "issuer": ISSUER,
+        "storage": {"type": "memory"},
+        "web": {"http": "127.0.0.1:0"},
+        "oauth2": {
+            "grantTypes": ["authorization_code", "refresh_token", "client_credentials"],
+            "skipApprovalScreen": True,
+        },
+        "staticClients": [
+            {
+                "id": CONFIDENTIAL[0],
+                "name": "The App",
+                "secret": CONFIDENTIAL[1],
+                "redirectURIs": [CALLBACK],
+            },
+            {
+                "id": OTHER[0],
+                "name": "Another App",
+                "secret": OTHER[1],
+                "redirectURIs": ["https://other.example.com/callback"],
+                "trustedPeers": [CONFIDENTIAL[0]],
+            },
+            {"id": PUBLIC, "name": "Command line", "public": True,
+             "redirectURIs": ["http://localhost:8000", "http://127.0.0.1:8000/done"]},
+        ],
+        "enablePasswordDB": True,
+        "staticPasswords": [
+            {
+                "email": ALICE,
+                "hash": PASSWORD_HASH,
+                "username": "alice",
+                "name": "Alice Liddell",
+                "preferredUsername": "alice",
+                "userID": "user-1",
+                "groups": ["developers", "admins"],
+            }
+        ],
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pkce:
+    """A verifier and its challenge (RFC 7636 section 4)."""
+
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48))
+
+    @property
+    def challenge(self) -> str:
+        """Return the S256 challenge."""
+        digest = sha256(self.verifier.encode()).digest()
+        return urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """An HTTP client with cookies whose requests run in the loop of the provider."""
+
+    client: httpx.AsyncClient
+    portal: BlockingPortal
+
+    def request(self, method: str, url: str, **options: Any) -> httpx.Response:
+        """Send a request; no redirect is followed."""
+        call: Callable[[], Awaitable[httpx.Response]] = partial(
+            self.client.request, method, url, **options
+        )
+        return self.portal.call(call)
+
+    def get(self, url: str, **options: Any) -> httpx.Response:
+        """Send a GET."""
+        return self.request("GET", url, **options)
+
+    def post(self, url: str, **options: Any) -> httpx.Response:
+        """Send a POST."""
+        return self.request("POST", url, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginPage:
+    """The form of a login page."""
+
+    action: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderUnderTest:
+    """A provider, the hands of its clock, and one browser; `new_browser` opens others."""
+
+    provider: Provider
+    portal: BlockingPortal
+    clock: HandClock
+    browser: Browser
+
+    def new_browser(self, address: str = "192.0.2.1") -> Browser:
+        """Return a browser without cookies at another address."""
+        return _browser(self.provider, self.portal, address)
+
+    def authorize(
+        self, changes: Mapping[str, str | None] | None = None, *, browser: Browser | None = None
+    ) -> httpx.Response:
+        """Return the answer to an authorization request of the confidential client."""
+        parameters = authorization_parameters(changes or {})
+        return (browser or self.browser).get("/auth", params=parameters)
+
+    def sign_in(
+        self,
+        changes: Mapping[str, str | None] | None = None,
+        *,
+        username: str = ALICE,
+        password: str = PASSWORD,
+        browser: Browser | None = None,
+    ) -> httpx.Response:
+        """Return the answer to the login form that an authorization request leads to."""
+        page = login_page(self.authorize(changes, browser=browser))
+        return (browser or self.browser).post(
+            page.action, data={"login": username, "password": password, "state": page.state}
+        )
+
+    def code(self, changes: Mapping[str, str | None] | None = None, **options: Any) -> str:
+        """Return a fresh code."""
+        return answer_of(self.sign_in(changes, **options))["code"]
+
+    def token(
+        self,
+        form: Mapping[str, str],
+        *,
+        auth: tuple[str, str] | None = CONFIDENTIAL,
+    ) -> httpx.Response:
+        """Return the answer of the token endpoint, asked from an address of its own."""
+        return self.new_browser("198.51.100.7").post("/token", data=dict(form), auth=auth)
+
+    def redeem(self, code: str, changes: Mapping[str, str] | None = None) -> httpx.Response:
+        """Return the answer to a code, redeemed by the confidential client."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+        return self.token({**form, **(changes or {})})
+
+    def tokens(self, scope: str = "openid email profile groups offline_access") -> dict[str, Any]:
+        """Return the tokens of a whole login."""
+        answer: dict[str, Any] = self.redeem(self.code({"scope": scope})).raise_for_status().json()
+        return answer
+
+    def refresh(self, refresh_token: str, **more: str) -> httpx.Response:
+        """Return the answer to a refresh token of the confidential client."""
+        return self.token({"grant_type": "refresh_token", "refresh_token": refresh_token, **more})
+
+    def userinfo(self, access_token: str) -> httpx.Response:
+        """Return the answer of userinfo."""
+        return self.browser.get("/userinfo", headers={"authorization": f"Bearer {access_token}"})
+
+
+def authorization_parameters(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return parameters of the confidential client; a change to None leaves one out."""
+    parameters: dict[str, str | None] = {
+        "client_id": CONFIDENTIAL[0],
+        "redirect_uri": CALLBACK,
+        "response_type": "code",
+        "scope": "openid email profile groups offline_access",
+        "state": "the state",
+        "nonce": "the nonce",
+        **changes,
+    }
+    return {name: value for name, value in parameters.items() if value is not None}
+
+
+def login_page(response: httpx.Response) -> LoginPage:
+    """Return the form of a login page; fails on any other answer."""
+    action = re.search(r'<form[^>]*action="([^"]+)"', response.text)
+    state = re.search(r'name="state" value="([^"]+)"', response.text)
+    assert action is not None, f"{response.status_code} {response.text}"
+    assert state is not None, f"{response.status_code} {response.text}"
+    return LoginPage(unescape(action[1]), unescape(state[1]))
+
+
+def answer_of(response: httpx.Response) -> dict[str, str]:
+    """Return what a redirect to the client says."""
+    assert response.status_code == 303, f"{response.status_code} {response.text}"
+    return dict(parse_qsl(urlsplit(response.headers["location"]).query, strict_parsing=True))
+
+
+@contextmanager
+def provider_under_test(
+    config: Mapping[str, Any] | None = None,
+    *,
+    clock: HandClock | None = None,
+    wrap_backend: Callable[[Backend], Backend] | None = None,
+) -> Iterator[ProviderUnderTest]:
+    """Build and start a provider for a configuration; closed at the end."""
+    settings = parse(json.dumps(config or base_config()), environ={}, directory=Path.cwd())
+    hand_clock = clock or HandClock()
+    registry = CollectorRegistry()
+    outside = Surroundings(
+        clock=hand_clock,
+        random=secrets.token_bytes,
+        registry=registry,
+        exposed=registry,
+        pause=_no_pause,
+        wrap_backend=wrap_backend or (lambda backend: backend),
+    )
+    with start_blocking_portal("asyncio") as portal:
+        provider = portal.call(build_provider, settings, outside)
+        portal.call(_start, provider)
+        try:
+            browser = _browser(provider, portal, "192.0.2.1")
+            yield ProviderUnderTest(
+                provider=provider, portal=portal, clock=hand_clock, browser=browser
+            )
+        finally:
+            portal.call(provider.close)
+
+
+def _browser(provider: Provider, portal: BlockingPortal, address: str) -> Browser:
+    transport = httpx.ASGITransport(app=cast(Any, provider.web), client=(address, 50000))
+    client = httpx.AsyncClient(transport=transport, base_url=ISSUER)
+    return Browser(client, portal)
+
+
+async def _no_pause(_: float) -> None:
+    return None
+
+
+async def _start(provider: Provider) -> None:
+    provider.jobs.start()
+    provider.readiness.state = "ok"

@@ -1,0 +1,237 @@
+"""Static clients and static passwords."""
+
+import base64
+from collections.abc import Callable
+
+import pytest
+
+from idp.settings import Problem, Settings
+
+Read = Callable[..., Settings]
+Refuse = Callable[..., tuple[Problem, ...]]
+
+BCRYPT = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W"
+ARGON2 = (
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA"
+    "$4p1pmU2kcnbKIDy6MSnwmAo8W/5bqnIsU0QjDLaKHpE"
+)
+SECRET = "0123456789abcdef"
+
+
+def test_a_client_in_full(read: Read) -> None:
+    settings = read(
+        "staticClients:\n"
+        "- id: app\n  name: The app\n  secret: 0123456789abcdef\n"
+        "  redirectURIs: ['https://app.example/cb']\n  trustedPeers: [cli]\n"
+        "  logoURL: https://app.example/logo.png\n  clientCredentialsClaims: {groups: [bots]}\n"
+        "- {id: cli, public: true, redirectURIs: ['http://localhost:8000']}\n"
+    )
+    app, cli = settings.static_clients
+    assert settings.warnings == ()
+    assert app.name == "The app"
+    assert app.trusted_peers == ("cli",)
+    assert app.client_credentials_claims.groups == ("bots",)
+    assert (cli.name, cli.public, cli.secret) == ("cli", True, None)
+
+
+@pytest.mark.parametrize(
+    ("client", "key", "hint"),
+    [
+        ("{public: true}", "id", "is required: the name by which the application"),
+        ("{id: a}", "secret", "give `secret` or `secretEnv`, or say `public: true`"),
+        ("{id: a, public: false}", "secret", "is required"),
+        ("{id: a, secret: ''}", "secret", "is required"),
+        ("{id: a, secret: ' 0123456789abcdef'}", "secret", "the value begins or ends with a space"),
+        ("{id: a, secret: [hunter2]}", "secret", "must be text, but is a list"),
+        ("{id: a, secret: hunter2hunter2hunter2, public: true}", "secret",
+         "a public client has no secret; remove `secret` or `public`"),
+        ("{id: é, public: true}", "id", "`é` must be at most 255 printable ASCII characters"),
+        ("{id: " + "a" * 256 + ", public: true}", "id", "at most 255"),
+        ("{id: a, public: true, name: {}}", "name", "must be text, but is a mapping"),
+        ("{id: a, public: true, redirectURI: []}", "redirectURI", "did you mean `redirectURIs`?"),
+        ("{id: a, public: true, idEnvv: x}", "idEnvv", "did you mean `idEnv`?"),
+        ("{id: a, public: true, redirectURIs: 'https://a.example'}", "redirectURIs",
+         "must be a list, but is a single value"),
+        ("{id: a, public: true, trustedPeers: [1, {}]}", "trustedPeers[1]", "must be text"),
+        ("{id: a, public: true, logoURL: 'data:image/png;base64,aa'}", "logoURL", "has no host"),
+        ("{id: a, public: true, allowedConnectors: [b]}", "allowedConnectors",
+         "`allowedConnectors` is a key of Dex that kube-idp does not serve yet; remove it"),
+        ("{id: a, public: true, postLogoutRedirectURIs: [b]}", "postLogoutRedirectURIs", "yet"),
+        ("{id: a, public: true, backchannelLogoutURI: b}", "backchannelLogoutURI", "serve yet"),
+        ("{id: a, public: true, refreshTokenLifetime: 1h}", "refreshTokenLifetime", "serve yet"),
+        ("{id: a, public: true, mfaChain: [b]}", "mfaChain", "serve yet"),
+        ("{id: a, public: true, ssoSharedWith: [b]}", "ssoSharedWith", "serve yet"),
+        ("{id: a, public: true, clientCredentialsClaims: {group: [b]}}",
+         "clientCredentialsClaims.group", "did you mean `groups`?"),
+    ],
+)  # fmt: skip
+def test_bad_clients_are_refused(refuse: Refuse, client: str, key: str, hint: str) -> None:
+    (problem,) = refuse(f"staticClients:\n- {client}")
+    assert (problem.path, problem.line) == (f"staticClients[0].{key}", 2)
+    assert hint in problem.message
+    assert "hunter2" not in problem.message
+
+
+def test_ids_are_unique_even_when_they_are_written_as_numbers(refuse: Refuse) -> None:
+    (problem,) = refuse("staticClients:\n- {id: 1, public: true}\n- {id: '1', public: true}\n")
+    assert (problem.path, problem.line) == ("staticClients[1].id", 3)
+    assert problem.message == "is already the id of `staticClients[0]`"
+
+
+@pytest.mark.parametrize(
+    ("client", "path", "hint"),
+    [
+        ("{id: a, secret: short, redirectURIs: ['https://a.example']}", ".secret",
+         "is shorter than 16 characters"),
+        ("{id: a, public: true}", "", "any program on the person's own machine may use it"),
+        (f"{{id: a, secret: {SECRET}, redirectURIs: ['https://a.example'], trustedPeers: [x]}}",
+         ".trustedPeers[0]", "is the id of no client in this file"),
+        ("{id: a, public: true, redirectURIs: ['https://a.example'],"
+         " clientCredentialsClaims: {groups: [b]}}", ".clientCredentialsClaims", "has no effect"),
+    ],
+)  # fmt: skip
+def test_doubtful_clients_are_warned_of(read: Read, client: str, path: str, hint: str) -> None:
+    (warning,) = read(f"staticClients:\n- {client}").warnings
+    assert (warning.path, warning.line) == (f"staticClients[0]{path}", 2)
+    assert hint in warning.message
+
+
+def test_a_confidential_client_without_uris_needs_client_credentials(read: Read) -> None:
+    client = f"staticClients: [{{id: a, secret: {SECRET}}}]"
+    assert read(client).warnings == ()
+    login = "enablePasswordDB: true\noauth2: {}\n"
+    messages = [warning.message for warning in read(f"{client}\n{login}").warnings]
+    assert any("can do nothing" in message for message in messages)
+
+
+def _people(*people: str) -> str:
+    return "enablePasswordDB: true\nstaticPasswords:\n" + "".join(f"- {one}\n" for one in people)
+
+
+def test_a_password_in_full(read: Read) -> None:
+    settings = read(
+        _people(
+            f"{{email: A@example.com, hash: '{BCRYPT}', username: a, name: Ann A,"
+            " preferredUsername: ann, emailVerified: false, userID: 08a8684b, groups: [x, y]}}"[:-1]
+        )
+    )
+    (person,) = settings.static_passwords
+    assert settings.warnings == ()
+    assert (person.email, person.username, person.name) == ("A@example.com", "a", "Ann A")
+    assert (person.preferred_username, person.user_id) == ("ann", "08a8684b")
+    assert (person.email_verified, person.groups) == (False, ("x", "y"))
+
+
+def test_a_password_with_what_is_required_only(read: Read) -> None:
+    (person,) = read(
+        _people(f"{{email: a@example.com, hash: '{BCRYPT}', userID: '1'}}")
+    ).static_passwords
+    assert (person.username, person.name, person.preferred_username) == ("", "", "")
+    assert person.email_verified
+    assert person.groups == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (BCRYPT, BCRYPT),
+        (BCRYPT.replace("$2a$10", "$2b$16"), BCRYPT.replace("$2a$10", "$2b$16")),
+        (BCRYPT.replace("$2a", "$2y"), BCRYPT.replace("$2a", "$2y")),
+        (base64.b64encode(BCRYPT.encode()).decode(), BCRYPT),
+        (ARGON2, ARGON2),
+    ],
+)
+def test_hashes_that_are_read(read: Read, text: str, kept: str) -> None:
+    (person,) = read(
+        _people(f"{{email: a@example.com, hash: '{text}', userID: '1'}}")
+    ).static_passwords
+    assert person.hash.get_secret_value() == kept
+
+
+_NO_HASH = "the value is not a bcrypt or argon2id hash; make one with `idp hash-password`"
+
+
+@pytest.mark.covers("R-90")
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("hunter2", _NO_HASH),
+        (BCRYPT[:-1], _NO_HASH),
+        (BCRYPT + "x", _NO_HASH),
+        (BCRYPT.replace("$2a", "$2x"), _NO_HASH),
+        ("$5$rounds=5000$usesomesillystri$KqJWpanXZHKq2BOB43TSaYhEWsQ1Lr5QNyPCDH/Tp.6", _NO_HASH),
+        (ARGON2.replace("argon2id", "argon2i"), _NO_HASH),
+        (ARGON2.replace("v=19", "v=16"), _NO_HASH),
+        (base64.b64encode(b"hunter2").decode(), _NO_HASH),
+        ("äöü", _NO_HASH),
+        (
+            BCRYPT.replace("$10$", "$09$"),
+            "the value is a bcrypt hash whose cost is not from 10 to 16",
+        ),
+        (BCRYPT.replace("$10$", "$17$"), "whose cost is not from 10 to 16"),
+        (ARGON2.replace("m=19456", "m=99999999"), "argon2id hash of unreasonable cost"),
+        (ARGON2.replace("t=2", "t=0"), "argon2id hash of unreasonable cost"),
+        (ARGON2.replace("p=1", "p=99"), "argon2id hash of unreasonable cost"),
+    ],
+)
+def test_other_hashes_are_refused_and_never_shown(refuse: Refuse, text: str, hint: str) -> None:
+    (problem,) = refuse(_people(f"{{email: a@example.com, hash: '{text}', userID: '1'}}"))
+    assert (problem.path, problem.line) == ("staticPasswords[0].hash", 3)
+    assert hint in problem.message
+    assert text not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("person", "path", "hint"),
+    [
+        (f"{{hash: '{BCRYPT}', userID: '1'}}", ".email", "is required: what the person types"),
+        ("{email: a@example.com, userID: '1'}", ".hash", "is required: a bcrypt or argon2id hash"),
+        (f"{{email: a@example.com, hash: '{BCRYPT}'}}", ".userID", "it decides `sub`"),
+        (f"{{email: a@example.com, hash: '{BCRYPT}', userId: '1'}}", ".userId", "mean `userID`?"),
+        (f"{{email: a@example.com, hash: '{BCRYPT}', userID: '1', groups: x}}", ".groups",
+         "must be a list"),
+        (f"{{email: a@example.com, hash: '{BCRYPT}', userID: '1', emailVerified: 1}}",
+         ".emailVerified", "must be true or false"),
+        (f"{{email: a@example.com, hash: '{BCRYPT}', userID: '1', hashFromEnvv: A}}",
+         ".hashFromEnvv", "did you mean `hashFromEnv`?"),
+    ],
+)  # fmt: skip
+def test_bad_people_are_refused(refuse: Refuse, person: str, path: str, hint: str) -> None:
+    problems = {problem.path: problem for problem in refuse(_people(person))}
+    assert hint in problems[f"staticPasswords[0]{path}"].message
+    assert problems.keys() <= {f"staticPasswords[0]{path}", "staticPasswords[0].userID"}
+
+
+@pytest.mark.covers("R-68")
+@pytest.mark.parametrize("other", ["Ann@Example.com", "ＡＮＮ@example.com", "ann@example.com"])
+def test_people_are_unique_by_email_without_regard_to_case_and_width(
+    refuse: Refuse, other: str
+) -> None:
+    (problem,) = refuse(
+        _people(
+            f"{{email: ann@example.com, hash: '{BCRYPT}', userID: '1'}}",
+            f"{{email: '{other}', hash: '{BCRYPT}', userID: '2'}}",
+        )
+    )
+    assert problem.path == "staticPasswords[1].email"
+    assert problem.message == "is already the email of `staticPasswords[0]`"
+
+
+@pytest.mark.parametrize("flag", ["", "enablePasswordDB: false\n"])
+def test_passwords_need_the_password_database(refuse: Refuse, flag: str) -> None:
+    people = _people(f"{{email: a@example.com, hash: '{BCRYPT}', userID: '1'}}")
+    (problem,) = refuse(people.replace("enablePasswordDB: true\n", flag))
+    assert problem.path in {"staticPasswords", "enablePasswordDB"}
+    assert "true" in problem.message
+
+
+def test_one_person_under_two_names_is_warned_of(read: Read) -> None:
+    first, second = read(
+        _people(
+            f"{{email: ann@example.com, hash: '{BCRYPT}', userID: '1'}}",
+            f"{{email: admin, hash: '{BCRYPT}', userID: '1'}}",
+        )
+    ).warnings
+    assert (first.path, second.path) == ("staticPasswords[1].email", "staticPasswords[1].userID")
+    assert "is not an email address" in first.message
+    assert "applications take both for the same person" in second.message
