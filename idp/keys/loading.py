@@ -4,7 +4,7 @@ Loading is done once per key: parsing a JWK costs as much as verifying with it.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,8 +43,7 @@ def load_public(key: SigningKey) -> PublicKey:
     """Return the public half. Raises KeyUnusable."""
     try:
         members = json.loads(key.public_jwk)
-        loaded = RSAKey if members["kty"] == "RSA" else ECKey
-        public = loaded.import_key(members)
+        public = _KINDS[members["kty"]].import_key(members)
         algorithm = _REGISTRY.get_alg(key.alg)
         algorithm.check_key(public)
     except (JoseError, ValueError, KeyError, TypeError):
@@ -57,7 +56,7 @@ def load_private(key: SigningKey) -> PrivateKey:
     public = load_public(key)
     try:
         members = json.loads(key.private_jwk)
-        private = _rsa(members) if members["kty"] == "RSA" else ECKey.import_key(members)
+        private = _IMPORTS[members["kty"]](members)
         algorithm = _REGISTRY.get_alg(key.alg)
         algorithm.check_key(private)
         fits = public.verify(_PROBE, algorithm.sign(_PROBE, private))
@@ -75,6 +74,13 @@ def _rsa(members: dict[str, Any]) -> RSAKey:
     p, q, d, dp, dq, qi = (_number(members[name]) for name in ("p", "q", "d", "dp", "dq", "qi"))
     numbers = RSAPrivateNumbers(p, q, d, dp, dq, qi, public)
     return RSAKey.import_key(numbers.private_key(unsafe_skip_rsa_key_validation=True))
+
+
+_KINDS: Mapping[str, type[RSAKey] | type[ECKey]] = {"RSA": RSAKey, "EC": ECKey}
+_IMPORTS: Mapping[str, Callable[[dict[str, Any]], RSAKey | ECKey]] = {
+    "RSA": _rsa,
+    "EC": ECKey.import_key,
+}
 
 
 def _number(text: str) -> int:

@@ -71,8 +71,8 @@ class Policy:
 
 
 PASSWORDS = Policy()
-"""Account: the connector's id, a slash, `usernames.throttle_name`. Of a burst of guesses 10 pass in
-the first minute and 15 in the first quarter of an hour, then 4 an hour."""
+"""Account: the connector's id and `usernames.throttle_name`. Of a burst of guesses 10 pass in the
+first minute, 15 in the first quarter of an hour, then 4 an hour."""
 
 CLIENT_SECRETS = Policy(
     free_tries=10,

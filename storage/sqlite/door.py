@@ -8,11 +8,12 @@ import asyncio
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from storage.base import StorageError, StorageUnavailable
@@ -25,8 +26,8 @@ DEADLINE_SECONDS = 3.0
 LAST_CALL_SECONDS = 0.2
 """How much longer the caller waits than the thread, whose own error says more."""
 
-LOCK_TURN_SECONDS = 0.05
-"""How long one write waits for another process's lock before others have their turn."""
+LOCK_POLL_SECONDS = 0.003
+"""How often a write that met another process's lock is tried again."""
 
 LOOK_SECONDS = 0.25
 
@@ -57,6 +58,8 @@ class Door:
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._look_again_at = 0.0
+        self._parked: deque[_Job] = deque()  # they wait for another process's lock
+        self._try_again_at = 0.0
         self._closing = False
         self._closed = threading.Event()
         threading.Thread(target=self._run, name="sqlite", daemon=True).start()
@@ -91,15 +94,24 @@ class Door:
 
     def _run(self) -> None:
         try:
-            while (job := self._jobs.get()) is not None:
+            while (job := self._next()) is not None:
                 self._perform(job)
                 del job  # or the last answer would live until the next question
         finally:
             self._disconnect()
-            while not self._jobs.empty():
-                if (late := self._jobs.get()) is not None:
-                    late.answer(None, self._is_closed())
+            for parked in self._parked:
+                parked.answer(None, self._is_closed())
             self._closed.set()
+
+    def _next(self) -> _Job | None:
+        """Return what to do next; None at the end. Reads pass the writes that wait for a lock."""
+        if not self._parked:
+            return self._jobs.get()
+        remaining = self._try_again_at - time.monotonic()
+        if remaining > 0:
+            with suppress(Empty):
+                return self._jobs.get(timeout=remaining)
+        return self._parked.popleft()
 
     def _perform(self, job: _Job) -> None:
         remaining = job.give_up_at - time.monotonic()
@@ -116,7 +128,8 @@ class Door:
             if primary_code(error) not in HARMLESS:
                 self._disconnect()  # the next work opens the file afresh
             if primary_code(error) == sqlite3.SQLITE_BUSY and time.monotonic() < job.give_up_at:
-                self._jobs.put(job)  # again, behind the others: reads need no lock
+                self._parked.append(job)
+                self._try_again_at = time.monotonic() + LOCK_POLL_SECONDS
             else:
                 job.answer(None, translated(self._file.path, error))
         except Exception as error:  # a bug of ours belongs to the caller, the thread goes on
@@ -130,7 +143,7 @@ class Door:
             self._look_again_at = now + LOOK_SECONDS
         if self._connection is None:
             self._connection = self._file.open(remaining)
-            self._connection.execute(f"PRAGMA busy_timeout = {int(LOCK_TURN_SECONDS * 1000)}")
+            self._connection.execute("PRAGMA busy_timeout = 0")  # waiting is up to us
             self._identity = self._file.identity()
         return self._connection
 

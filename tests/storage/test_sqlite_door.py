@@ -1,4 +1,5 @@
 """The door: deadlines, locks, a thread that survives everything, and errors in our words."""
+# ruff: noqa: ASYNC240 -- the tests' own files; nothing else runs in their loop
 
 import asyncio
 import sqlite3
@@ -6,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,8 +58,7 @@ async def test_a_stuck_lock_is_unavailable_in_time_and_nothing_lands_later(path:
         results = await writes
         took = time.monotonic() - began
     assert 2.9 < took < 3.5
-    # Each of 53 writes has a turn of 0.05 s before a read that comes last.
-    assert slowest < 2.9
+    assert slowest < 0.5  # reads need no lock and pass the writes that wait for it
     for result in results:
         assert isinstance(result, StorageUnavailable)
         assert str(path) in str(result)
@@ -126,9 +127,12 @@ async def test_a_bug_reaches_its_caller_and_the_thread_goes_on(path: Path) -> No
 
 
 async def test_what_is_queued_when_the_door_closes_is_done(path: Path) -> None:
+    def note(number: int, db: sqlite3.Connection) -> None:
+        done.append(number)
+
     door = Door(DatabaseFile(path=path))
     done: list[int] = []
-    queued = [door.ask(lambda db, n=number: done.append(n)) for number in range(10)]
+    queued = [door.ask(partial(note, number)) for number in range(10)]
     await door.close()
     await asyncio.gather(*queued)
     assert done == list(range(10))
@@ -140,14 +144,14 @@ async def test_a_door_can_close_before_it_was_used(path: Path) -> None:
     door = Door(DatabaseFile(path=path))
     await door.close()
     await door.close()
-    assert not path.exists()
+    assert list(path.parent.glob("*")) == []
 
 
 def test_an_event_loop_that_ends_early_leaves_the_door_usable(path: Path) -> None:
     door = Door(DatabaseFile(path=path))
 
     async def leave() -> None:
-        door.ask(lambda db: time.sleep(0.1))
+        _ = door.ask(lambda db: time.sleep(0.1))
 
     async def stay() -> int:
         answer = await door.ask(lambda db: 5)
@@ -184,9 +188,13 @@ class TinyFile(DatabaseFile):
 async def test_a_full_disk_is_named_and_loses_nothing(path: Path) -> None:
     backend = SqliteBackend(Door(TinyFile(path=path)))
     kept = []
-    with pytest.raises(StorageUnavailable, match=r"the disk is full: free some space"):
+
+    async def fill() -> None:
         for number in range(100):
             kept.append(await grants(backend).create(grant(f"g{number:02}")))
+
+    with pytest.raises(StorageUnavailable, match=r"the disk is full: free some space"):
+        await fill()
     assert [found async for found in grants(backend).scan()] == kept
     await grants(backend).delete("g00")  # room is made by what is left
     await backend.close()

@@ -112,7 +112,7 @@ async def test_unknown_fields_survive_at_every_level(harness: Harness) -> None:
     record = grant(
         refresh=RefreshState(generation=1, last_used_at=NOW, unknown=odd), unknown={"x": odd}
     )
-    keys: KeyRing = replace(ring(signing_key(unknown=odd), signing_key("k2")), unknown=odd)
+    keys = KeyRing(name="ring", keys=(signing_key(unknown=odd), signing_key("k2")), unknown=odd)
     async with harness.open() as backend:
         await grants(backend).create(record)
         await rings(backend).create(keys)

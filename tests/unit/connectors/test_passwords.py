@@ -2,6 +2,9 @@
 
 import asyncio
 import base64
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Callable
@@ -29,7 +32,7 @@ from tests.kit.connectors import cheap_hash
 DEX_EXAMPLE = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W"
 """The hash of `password` in Dex's example configuration."""
 
-SLOW_ENOUGH_TO_PILE_UP = "$argon2id$v=19$m=65536,t=9,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43
+SLOW_ENOUGH_TO_PILE_UP = "$argon2id$v=19$m=32768,t=6,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43
 
 is_refused = pytest.mark.parametrize(
     "password",
@@ -186,6 +189,23 @@ def test_a_dummy_hash_costs_what_most_cost_and_has_no_password(
     assert dummy != dummy_hash_like(hashes)
     with pytest.raises(BadCredentials):
         verify("password", dummy)
+
+
+def test_without_memory_for_the_check_nobody_can_say() -> None:
+    script = """
+        import resource
+        from connectors.base import ConnectorUnavailable
+        from connectors.passwords import verify
+        resource.setrlimit(resource.RLIMIT_AS, (400_000_000, 400_000_000))
+        ballast = bytearray(200_000_000)
+        try:
+            verify("wrong", "$argon2id$v=19$m=262144,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43)
+        except ConnectorUnavailable:
+            print("unavailable")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    outcome = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert outcome.stdout == "unavailable\n"
 
 
 def test_the_queue_is_as_long_as_it_is_said_to_be() -> None:

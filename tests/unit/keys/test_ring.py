@@ -194,14 +194,14 @@ def test_a_planned_rotation_of_an_unwanted_algorithm_does_not_make_its_next_key_
     for minute in (1, 3, 5, 6):
         ring = advance(ring, to_ec, START + minute * MINUTE)
     assert signing_key(ring, "RS256") is None
-    assert signing(ring, "ES256")
+    assert signing(ring, "ES256").private_jwk
 
 
 def test_a_wanted_algorithm_is_added_beside_the_first() -> None:
     ring = advance(first(), BOTH, START + MINUTE)
     ring = advance(ring, BOTH, START + 3 * MINUTE)
-    assert signing(ring, "RS256")
-    assert signing(ring, "ES256")
+    assert signing(ring, "RS256").private_jwk
+    assert signing(ring, "ES256").private_jwk
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ class LifeOfKeys(RuleBasedStateMachine):
     published, and every token that was signed.
     """
 
-    LIFE = 8 * MINUTE
-    LEEWAY = 2 * MINUTE
+    # With two minutes less than keys are kept for, which is how far clocks may differ.
+    LIFE = POLICY.keep_retired_for - 2 * MINUTE
 
     @initialize(algorithms=st.sampled_from([("RS256",), ("RS256", "ES256"), ("ES256",)]))
     def begin(self, algorithms: tuple[str, ...]) -> None:
@@ -299,11 +299,10 @@ class LifeOfKeys(RuleBasedStateMachine):
     def becomes(self, ring: KeyRing) -> None:
         for alg in ALGORITHMS:
             before, after = signing_key(self.ring, alg), signing_key(ring, alg)
-            if after is not None and (before is None or before.kid != after.kid):
-                if after.kid not in self.exempt:
-                    since = self.published_at[after.kid]
-                    assert after.signs_from is not None
-                    assert after.signs_from >= since + self.policy.publish_for
+            if after is None or after.kid in self.exempt or after == before:
+                continue
+            assert after.signs_from is not None
+            assert after.signs_from >= self.published_at[after.kid] + self.policy.publish_for
         for k in ring.keys:
             self.published_at.setdefault(k.kid, k.created_at)
         self.ring = ring
@@ -334,9 +333,9 @@ class LifeOfKeys(RuleBasedStateMachine):
     def every_token_verifies_until_it_has_expired(self) -> None:
         published = {k.kid for k in self.ring.keys}
         for kid, expires_at in self.tokens:
-            if self.now < expires_at + self.LEEWAY:
+            if self.now < expires_at:
                 assert kid in published, (kid, expires_at, self.now)
 
 
 TestLifeOfKeys = LifeOfKeys.TestCase
-TestLifeOfKeys.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLifeOfKeys.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -423,6 +423,25 @@ def test_a_clock_that_is_set_does_not_lock_anyone_out(hours: int) -> None:
     assert is_checked(limiter)
 
 
+def test_a_clock_that_is_set_back_does_not_keep_a_source_out() -> None:
+    clock = HandClock()
+    limiter = throttle(clock, HANDLES)
+    attempts = [limiter.reserve(source="203.0.113.1") for _ in range(100)]
+    for attempt in attempts:
+        attempt.failed()
+    clock.turn(timedelta(days=-365))
+    assert is_checked(limiter, account=None)
+
+
+def test_an_attempt_outlives_the_memory_of_its_source() -> None:
+    limiter = throttle(HandClock(), HANDLES)
+    forgotten = limiter.reserve(source="203.0.113.1")
+    for number in range(5000):
+        is_checked(limiter, account=None, source=f"2001:db8:{number:x}::/64")
+    forgotten.succeeded()
+    assert is_checked(limiter, account=None)
+
+
 def test_a_refusal_names_nobody() -> None:
     limiter = throttle(HandClock())
     while is_checked(limiter):
