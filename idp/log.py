@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 
 request_id_var: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="")
 """The id of the request being answered; set by the outermost middleware, read by the formatter."""
@@ -29,9 +29,17 @@ def log_event(logger: logging.Logger, level: int, event: str, **fields: Any) -> 
         logger.log(level, event, extra=fields)
 
 
+class AuditLog(Protocol):
+    """Hears of what an administrator may have to look into; gets names, never secrets."""
+
+    def __call__(self, event: str, /, **fields: str | int) -> None:
+        """Note an event."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """Logs what an administrator may have to look into (`idp.grants.base.AuditLog`)."""
+    """The audit log of the process's own log."""
 
     logger: logging.Logger
 

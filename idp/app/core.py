@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from connectors.base import PasswordConnector
 from idp.clock import Clock
-from idp.grants.base import AuditLog
 from idp.keys.seal import SealingKeys
+from idp.log import AuditLog
 from idp.metrics import Metrics
 from idp.oauth.client import Clients
 from idp.settings import Settings

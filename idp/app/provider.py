@@ -22,14 +22,13 @@ from idp.app.values import (
     rotation_policy,
 )
 from idp.app.web import web_app
-from idp.grants.base import AuditLog
 from idp.grants.ended import EndedGrants, follow_ended_grants
 from idp.keys.key_file import load_or_create
 from idp.keys.live import LiveKeys
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Kept, KeyKeeper
 from idp.keys.seal import SECRET_LENGTH, SealingKey, SealingKeys
-from idp.log import Audit, log_event
+from idp.log import Audit, AuditLog, log_event
 from idp.metrics import Metrics
 from idp.oauth.metadata import Served, discovery_document
 from idp.settings import MemoryStorage, Settings, SqliteStorage

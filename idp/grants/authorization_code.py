@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from idp.clock import Clock
-from idp.grants.base import AuditLog, store_is_away
+from idp.grants.base import store_is_away
 from idp.grants.lookup import GrantLookup
+from idp.log import AuditLog
 from idp.oauth.client import Client
 from idp.oauth.errors import InvalidGrant
 from idp.oauth.params import Parameters

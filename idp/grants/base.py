@@ -29,14 +29,6 @@ class GrantHandler(Protocol):
         ...
 
 
-class AuditLog(Protocol):
-    """Hears of what an administrator may have to look into; gets names, never secrets."""
-
-    def __call__(self, event: str, /, **fields: str | int) -> None:
-        """Note an event."""
-        ...
-
-
 def store_is_away(_: StorageUnavailable) -> TemporarilyUnavailable:
     """Return what a client hears while the store cannot be asked: nothing was spent."""
     return TemporarilyUnavailable(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from idp.grants.base import AuditLog
+from idp.log import AuditLog
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import InvalidScope
 from idp.oauth.params import Parameters

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from connectors.base import ConnectorUnavailable, Identity, IdentityGone, Refreshable
 from idp.clock import Clock
-from idp.grants.base import RETRY_AFTER, AuditLog, store_is_away
+from idp.grants.base import RETRY_AFTER, store_is_away
 from idp.grants.lookup import GrantLookup
+from idp.log import AuditLog
 from idp.oauth.client import Client
 from idp.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from idp.oauth.params import Parameters

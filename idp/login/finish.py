@@ -7,8 +7,8 @@ from urllib.parse import quote, urlencode
 
 from connectors.base import Identity, Refreshable
 from idp.clock import Clock
-from idp.grants.base import AuditLog
 from idp.keys.handles import Handles
+from idp.log import AuditLog
 from idp.login.state import LoginState
 from idp.oauth.authorize import Refused, Target
 from idp.oauth.errors import LoginRequired

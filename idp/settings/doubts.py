@@ -58,20 +58,12 @@ def _client_doubts(settings: Settings, client: StaticClient, place: KeyPath) -> 
 def _people_doubts(settings: Settings) -> Iterator[Finding]:
     if settings.enable_password_db and not settings.static_passwords:
         yield Finding(("enablePasswordDB",), "has no effect: there are no `staticPasswords`")
-    first: dict[str, int] = {}
     for i, person in enumerate(settings.static_passwords):
         if "@" not in person.email:
             yield Finding(
                 ("staticPasswords", i, "email"),
                 "is not an email address, yet becomes one in tokens",
             )
-        if person.user_id in first:
-            yield Finding(
-                ("staticPasswords", i, "userID"),
-                f"is also that of `staticPasswords[{first[person.user_id]}]`: applications take"
-                " both for the same person",
-            )
-        first.setdefault(person.user_id, i)
 
 
 def _web_doubts(settings: Settings) -> Iterator[Finding]:

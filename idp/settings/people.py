@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from idp.login.usernames import canonical
 from idp.settings.fields import Flag, ImageUrl, Secret, Text
 from idp.settings.password_hashes import check_password_hash
 from idp.settings.redirect_rules import check_redirect_uri
@@ -47,6 +48,14 @@ class StaticClient(Section):
     client_credentials_claims: ClientCredentialsClaims = ClientCredentialsClaims()
 
 
+def _sign_in_name(text: str) -> str:
+    try:
+        canonical(text)
+    except ValueError as error:
+        raise ValueError(f"cannot be signed in with: {error}") from None
+    return text
+
+
 def _password_hash(value: Any) -> Any:
     return SecretStr(check_password_hash(value.strip())) if isinstance(value, str) else value
 
@@ -57,7 +66,9 @@ class StaticPassword(Section):
     `name` and `preferred_username` are empty when not given; the connector decides what then.
     """
 
-    email: Text = Field(description="what the person types to sign in")
+    email: Annotated[Text, AfterValidator(_sign_in_name)] = Field(
+        description="what the person types to sign in"
+    )
     hash: Annotated[SecretStr, BeforeValidator(_password_hash)] = Field(
         description="a bcrypt or argon2id hash, made with `idp hash-password`, or use `hashFromEnv`"
     )

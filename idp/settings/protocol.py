@@ -15,8 +15,6 @@ from idp.settings.fields import (
 )
 from idp.settings.section import Section
 
-GrantType = Literal["authorization_code", "refresh_token", "client_credentials"]
-
 
 def _served(served: str, kind: str, known_to_dex: frozenset[str]) -> AfterValidator:
     names = served.split()
@@ -29,6 +27,10 @@ def _served(served: str, kind: str, known_to_dex: frozenset[str]) -> AfterValida
         raise ValueError(f"is not a {kind}; served are {', '.join(names)}")
 
     return AfterValidator(check)
+
+
+def _unless_empty(*default: str) -> AfterValidator:
+    return AfterValidator(lambda given: given or default)
 
 
 _GRANT_TYPES = _served(
@@ -58,7 +60,9 @@ class Pkce(Section):
     """PKCE is always demanded of public clients; `enforce` demands it of all (RFC 7636)."""
 
     enforce: Flag = False
-    code_challenge_methods_supported: tuple[Annotated[Text, _CHALLENGE_METHODS], ...] = ("S256",)
+    code_challenge_methods_supported: Annotated[
+        tuple[Annotated[Text, _CHALLENGE_METHODS], ...], _unless_empty("S256")
+    ] = ("S256",)
 
 
 class OAuth2(Section):
@@ -68,9 +72,11 @@ class OAuth2(Section):
 
     grant_types: Annotated[
         tuple[Annotated[Text, _GRANT_TYPES], ...],
-        AfterValidator(lambda given: given or ("authorization_code", "refresh_token")),
+        _unless_empty("authorization_code", "refresh_token"),
     ] = ("authorization_code", "refresh_token")
-    response_types: tuple[Annotated[Text, _RESPONSE_TYPES], ...] = ("code",)
+    response_types: Annotated[
+        tuple[Annotated[Text, _RESPONSE_TYPES], ...], _unless_empty("code")
+    ] = ("code",)
     skip_approval_screen: Flag = False
     always_show_login_screen: Flag = False
     pkce: Pkce = Pkce()

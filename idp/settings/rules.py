@@ -5,14 +5,14 @@ whoever starts the server with a bad file gets everything that is wrong in one a
 the wrong type are the models' business; here they simply do not match.
 """
 
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from idp.durations import parse_duration
+from idp.login.usernames import canonical
 from idp.settings.draft import Draft, mapping_at, sequence_at, value_at
 from idp.settings.fields import Address, ListenAddress
 from idp.settings.problems import KeyPath, written
@@ -135,7 +135,8 @@ def _passwords(draft: Draft) -> None:
         draft.refuse(("staticPasswords",), "needs `enablePasswordDB: true`")
     elif draft.value.get("staticPasswords") and draft.value["enablePasswordDB"] in (False, "false"):
         draft.refuse(("enablePasswordDB",), "must be true for `staticPasswords` to count")
-    _refuse_repeated(draft, "staticPasswords", "email")
+    _refuse_repeated(draft, "staticPasswords", "email", _canonical)
+    _refuse_repeated(draft, "staticPasswords", "userID")
 
 
 def _connectors(draft: Draft) -> None:
@@ -166,19 +167,24 @@ def _ways_to_sign_in(draft: Draft) -> None:
         )
 
 
-def _refuse_repeated(draft: Draft, section: str, key: str) -> None:
+def _canonical(email: str) -> str:
+    try:
+        return canonical(email)
+    except ValueError:
+        return email
+
+
+def _refuse_repeated(
+    draft: Draft, section: str, key: str, form: Callable[[str], str] = str
+) -> None:
     first: dict[str, KeyPath] = {}
     for path, item in _items(draft, section):
         value = item.get(key)
-        if not isinstance(value, str | int):
-            continue
-        # Two accounts that differ in case or width only could be signed in to as one another.
-        name = str(value)
-        if key == "email":
-            name = unicodedata.normalize("NFKC", name).casefold()
-        if name in first and name:
-            draft.refuse((*path, key), f"is already the {key} of `{written(first[name])}`")
-        first.setdefault(name, path)
+        if isinstance(value, str | int) and value != "":
+            name = form(str(value))
+            if name in first:
+                draft.refuse((*path, key), f"is already the {key} of `{written(first[name])}`")
+            first.setdefault(name, path)
 
 
 def _items(draft: Draft, section: str) -> Iterator[tuple[KeyPath, dict[str, Any]]]:

@@ -75,7 +75,7 @@ class Incoming:
             raise Refused(414)
         if len(self.head) > limits.headers:
             raise Refused(431)
-        if self.received + SLICE > limits.head_bytes:
+        if self.received + 2 * SLICE > limits.head_bytes:  # the first slice and the last
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.head)
             if size > limits.head_bytes:
                 raise Refused(431)

@@ -8,6 +8,8 @@ closes the connection after everything asked before it has been answered, and no
 import asyncio
 import logging
 import math
+import socket
+import struct
 
 import httptools
 from uvicorn._types import HTTPScope
@@ -22,6 +24,7 @@ from idp.transport.exchange import Exchange
 from idp.transport.incoming import SLICE, Incoming
 from idp.transport.refusals import Refused, refusal
 
+_NO_LINGER = struct.pack("ii", 1, 0)
 _log = logging.getLogger("idp.transport")
 
 
@@ -95,7 +98,7 @@ class HttpProtocol(HttpToolsProtocol):
         deadlines = self._deadlines
         unsent = self.transport.get_write_buffer_size() > 0
         if now >= deadlines.write_due:
-            self.transport.abort()
+            self._reset()
         elif self.transport.is_closing():
             if deadlines.write_due == math.inf:  # the client does not take the rest
                 deadlines.write_due = now + self._limits.write
@@ -103,7 +106,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._refuse(408)
             self._rearm()
         elif unsent:
-            self.transport.abort()
+            self._reset()
         elif deadlines.waits_for is Wait.FLUSHING:
             self._phase = Wait.IDLE
             self._rearm()
@@ -124,6 +127,13 @@ class HttpProtocol(HttpToolsProtocol):
         """Drop the connection; what was not sent is lost."""
         if self.cycle is not None:
             self.cycle.disconnected = True
+        self.transport.abort()
+
+    def _reset(self) -> None:
+        """Drop the connection with a TCP reset, so that the kernel too forgets what was not read."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     def _refuse(self, status: int) -> None:

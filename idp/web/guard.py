@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
-from idp.grants.base import AuditLog
+from idp.log import AuditLog
 from idp.login.throttle import Throttle, Throttled
 from idp.oauth.client import Client, Clients
 from idp.oauth.client_auth import Credentials, authenticate

@@ -17,7 +17,7 @@ from connectors.base import (
     PasswordConnector,
 )
 from idp.clock import Clock
-from idp.grants.base import AuditLog
+from idp.log import AuditLog
 from idp.login.finish import Finished, LoginFinisher, redirect_location
 from idp.login.state import ApprovalState, LoginState, LoginStates, StateBroken
 from idp.login.steps import StepPolicy, needs_approval

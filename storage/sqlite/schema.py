@@ -91,7 +91,9 @@ class DatabaseFile:
         try:
             # Bytes that are no UTF-8 were put in by hand; then the seal does not open.
             connection.text_factory = lambda raw: str(raw, "utf-8", "replace")
+            connection.execute("BEGIN")  # one look at all of it, while others may create it
             self._check_ours(connection)
+            connection.execute("COMMIT")
             self._turn_on_wal(connection, time.monotonic() + patience)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA trusted_schema = OFF")

@@ -173,8 +173,9 @@ async def test_a_body_of_another_version_or_shape_is_unreadable(
 
 
 async def test_a_key_ring_of_another_shape_is_unreadable(harness: Harness) -> None:
+    shapes: list[Any] = [None, {}, [1], [{}], [{"kid": "k"}]]
     async with harness.open() as backend:
-        for number, keys in enumerate((None, {}, [1], [{}], [{"kid": "k"}])):
+        for number, keys in enumerate(shapes):
             await put(backend, KEY_RINGS.name, f"r{number}", {"v": 1, "keys": keys})
             with pytest.raises(Unreadable):
                 await rings(backend).get(f"r{number}")

@@ -338,4 +338,4 @@ class LifeOfKeys(RuleBasedStateMachine):
 
 
 TestLifeOfKeys = LifeOfKeys.TestCase
-TestLifeOfKeys.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLifeOfKeys.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from connectors.local import LocalUser, LocalUsers
+from idp.login.usernames import canonical
 from idp.settings import Problem, Settings
 
 Read = Callable[..., Settings]
@@ -148,7 +150,7 @@ def test_hashes_that_are_read(read: Read, text: str, kept: str) -> None:
     assert person.hash.get_secret_value() == kept
 
 
-_NO_HASH = "the value is not a bcrypt or argon2id hash; make one with `idp hash-password`"
+_NO_HASH = "the value cannot be used: a password hash is bcrypt"
 
 
 @pytest.mark.covers("R-90")
@@ -166,12 +168,12 @@ _NO_HASH = "the value is not a bcrypt or argon2id hash; make one with `idp hash-
         ("äöü", _NO_HASH),
         (
             BCRYPT.replace("$10$", "$09$"),
-            "the value is a bcrypt hash whose cost is not from 10 to 16",
+            "a bcrypt hash has a cost of 10 to 16, this one has 9",
         ),
-        (BCRYPT.replace("$10$", "$17$"), "whose cost is not from 10 to 16"),
-        (ARGON2.replace("m=19456", "m=99999999"), "argon2id hash of unreasonable cost"),
-        (ARGON2.replace("t=2", "t=0"), "argon2id hash of unreasonable cost"),
-        (ARGON2.replace("p=1", "p=99"), "argon2id hash of unreasonable cost"),
+        (BCRYPT.replace("$10$", "$17$"), "this one has 17; make one with"),
+        (ARGON2.replace("m=19456", "m=9999999"), "an Argon2id hash takes m=8 for each p"),
+        (ARGON2.replace("t=2", "t=0"), _NO_HASH),
+        (ARGON2.replace("m=19456,t=2,p=1", "m=99,t=2,p=99"), "an Argon2id hash takes m=8"),
     ],
 )
 def test_other_hashes_are_refused_and_never_shown(refuse: Refuse, text: str, hint: str) -> None:
@@ -225,13 +227,47 @@ def test_passwords_need_the_password_database(refuse: Refuse, flag: str) -> None
     assert "true" in problem.message
 
 
-def test_one_person_under_two_names_is_warned_of(read: Read) -> None:
-    first, second = read(
+def test_two_people_never_share_a_sub(refuse: Refuse) -> None:
+    (problem,) = refuse(
         _people(
-            f"{{email: ann@example.com, hash: '{BCRYPT}', userID: '1'}}",
-            f"{{email: admin, hash: '{BCRYPT}', userID: '1'}}",
+            f"{{email: ann@example.com, hash: '{BCRYPT}', userID: 1}}",
+            f"{{email: bob@example.com, hash: '{BCRYPT}', userID: '1'}}",
         )
-    ).warnings
-    assert (first.path, second.path) == ("staticPasswords[1].email", "staticPasswords[1].userID")
-    assert "is not an email address" in first.message
-    assert "applications take both for the same person" in second.message
+    )
+    assert problem.path == "staticPasswords[1].userID"
+    assert problem.message == "is already the userID of `staticPasswords[0]`"
+
+
+@pytest.mark.parametrize("email", ["a\u200db@example.com", "x" * 256, "\u0131\u05d0\u0661"])
+def test_nobody_has_a_name_that_cannot_be_typed_in(refuse: Refuse, email: str) -> None:
+    (problem,) = refuse(_people(f"{{email: '{email}', hash: '{BCRYPT}', userID: '1'}}"))
+    assert problem.path == "staticPasswords[0].email"
+    assert "cannot be signed in with" in problem.message
+
+
+def test_a_name_that_is_no_email_address_is_warned_of(read: Read) -> None:
+    (warning,) = read(_people(f"{{email: admin, hash: '{BCRYPT}', userID: '1'}}")).warnings
+    assert warning.path == "staticPasswords[0].email"
+    assert "is not an email address" in warning.message
+
+
+def test_whoever_is_accepted_here_is_accepted_by_the_connector(read: Read) -> None:
+    people = read(
+        _people(
+            f"{{email: Ann@Example.com, hash: '{BCRYPT}', userID: '1'}}",
+            f"{{email: 日本@example.com, hash: '{ARGON2}', userID: '2'}}",
+        )
+    ).static_passwords
+    users = LocalUsers.of(
+        [
+            LocalUser(
+                email=person.email,
+                password_hash=person.hash.get_secret_value(),
+                user_id=person.user_id,
+            )
+            for person in people
+        ],
+        canonical=canonical,
+    )
+    assert users.with_email("ann@example.com")
+    assert users.with_email("日本@example.com")
