@@ -130,7 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _reset(self) -> None:
-        """Drop the connection with a TCP reset, so that the kernel too forgets what was not read."""
+        """Drop the connection with a TCP reset, so that the kernel too forgets what is unread."""
         sock = self.transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)

@@ -36,12 +36,12 @@ class ThrottledClients:
                 "Too many wrong client secrets. Check client_secret, then try again later.",
                 error.retry_after,
             ) from None
-        try:
-            client = authenticate(credentials, self.clients)
-        except InvalidClient:
-            reservation.failed()
-            # Not the id that was sent: it is the sender's own text, and may be anything.
-            self.audit("client_authentication_failed", client=known.id if known else "unknown")
-            raise
-        reservation.succeeded()
+        with reservation:
+            try:
+                client = authenticate(credentials, self.clients)
+            except InvalidClient:
+                # Not the id that was sent: it is the sender's own text, and may be anything.
+                self.audit("client_authentication_failed", client=known.id if known else "unknown")
+                raise
+            reservation.succeeded()
         return client

@@ -22,7 +22,7 @@ from idp.login.finish import Finished, LoginFinisher, redirect_location
 from idp.login.state import ApprovalState, LoginState, LoginStates, StateBroken
 from idp.login.steps import StepPolicy, needs_approval
 from idp.login.throttle import AccountThrottled, Reservation, Throttle
-from idp.login.usernames import UsernameRefused, as_typed, canonical, throttle_name
+from idp.login.usernames import UsernameRefused, as_typed, throttle_name
 from idp.metrics import Metrics
 from idp.oauth.authorize import Target
 from idp.oauth.client import Clients
@@ -216,7 +216,6 @@ class LoginEndpoint:
         """Return the account that was tried and who it is, behind the throttle."""
         connector_id = attempt.state.connector_id
         try:
-            canonical(attempt.username)
             account = f"{connector_id}\n{throttle_name(attempt.username)}"
         except UsernameRefused:
             self._count(attempt, "failed")
@@ -232,24 +231,21 @@ class LoginEndpoint:
 
     async def _ask(self, attempt: _Attempt, reservation: Reservation) -> Identity:
         connector = self.form.connectors[attempt.state.connector_id]
-        try:
-            identity = await connector.login(as_typed(attempt.username), attempt.password)
-        except BadCredentials:
-            reservation.failed()
-            self._count(attempt, "failed")
-            raise WrongPassword from None
-        except AccessRefused:
+        with reservation:
+            try:
+                identity = await connector.login(as_typed(attempt.username), attempt.password)
+            except BadCredentials:
+                self._count(attempt, "failed")
+                raise WrongPassword from None
+            except AccessRefused:
+                reservation.succeeded()
+                self._count(attempt, "refused")
+                raise
+            except ConnectorUnavailable:
+                reservation.unknown()
+                self._count(attempt, "unavailable")
+                raise
             reservation.succeeded()
-            self._count(attempt, "refused")
-            raise
-        except ConnectorUnavailable:
-            reservation.unknown()
-            self._count(attempt, "unavailable")
-            raise
-        except BaseException:
-            reservation.unknown()
-            raise
-        reservation.succeeded()
         self.metrics.logins.labels(attempt.state.connector_id, "succeeded").inc()
         return identity
 

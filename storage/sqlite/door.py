@@ -51,9 +51,10 @@ class Door:
     from several event loops.
     """
 
-    def __init__(self, file: DatabaseFile) -> None:
-        """Start the thread; the file is opened by the first work."""
+    def __init__(self, file: DatabaseFile, *, deadline: float = DEADLINE_SECONDS) -> None:
+        """Start the thread; the file is opened by the first work. `deadline` is in seconds."""
         self._file = file
+        self._deadline = deadline
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
@@ -72,25 +73,25 @@ class Door:
     def ask(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
         """Queue work, in order of calls, and return its result to come.
 
-        It raises StorageUnavailable within 3.2 s if need be. Work whose caller has given up is not
-        begun; work that was begun is done wholly or not at all.
+        It raises StorageUnavailable 0.2 s after the deadline at the latest. Work whose caller has
+        given up is not begun; work that was begun is done wholly or not at all.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         if self._closing:
             future.set_exception(self._is_closed())
             return future
-        alarm = loop.call_later(DEADLINE_SECONDS + LAST_CALL_SECONDS, self._expire, future)
+        alarm = loop.call_later(self._deadline + LAST_CALL_SECONDS, self._expire, future)
         future.add_done_callback(lambda _: alarm.cancel())
-        self._jobs.put(_Job(work, future, loop, time.monotonic() + DEADLINE_SECONDS))
+        self._jobs.put(_Job(work, future, loop, time.monotonic() + self._deadline))
         return future
 
     async def close(self) -> None:
-        """Finish what is queued and let go of the file; wait for that at most 3 s."""
+        """Finish what is queued and let go of the file; wait for that until the deadline."""
         if not self._closing:
             self._closing = True
             self._jobs.put(None)
-        await asyncio.to_thread(self._closed.wait, DEADLINE_SECONDS)
+        await asyncio.to_thread(self._closed.wait, self._deadline)
 
     def _run(self) -> None:
         try:
@@ -171,7 +172,7 @@ class Door:
     def _too_slow(self) -> StorageUnavailable:
         return refusal(
             self._file.path,
-            f"no answer within {DEADLINE_SECONDS:g} s: the disk is slow, or another process holds"
+            f"no answer within {self._deadline:g} s: the disk is slow, or another process holds"
             " the file's lock",
         )
 

@@ -88,7 +88,7 @@ async def test_an_unavailable_store_is_never_taken_for_success() -> None:
     collection = flaky(faults, Time())
     stored = await collection.create(grant())
     for verb in ("read", "create", "replace", "remove", "scan", "expired", "watch"):
-        faults.always(verb, Fails())  # type: ignore[arg-type]
+        faults.always(verb, Fails())
     with pytest.raises(StorageUnavailable):
         await collection.get("g1")
     with pytest.raises(StorageUnavailable):

@@ -58,7 +58,7 @@ async def test_swapped_and_copied_bodies_do_not_open(harness: Harness) -> None:
         await backend.replace(KIND, replace(one, sealed=two.sealed))
         await backend.replace(KIND, replace(two, sealed=one.sealed))
         await backend.create(KIND, replace(one, name="g3"))
-        await backend.create("signing-keys", one)
+        await backend.create("signing-keys", replace(one, columns={}))
         for name in ("g1", "g2", "g3"):
             with pytest.raises(Unreadable):
                 await grants(backend).get(name)
@@ -90,7 +90,7 @@ async def test_a_body_of_another_issuer_place_or_key_does_not_open(harness: Harn
 @pytest.mark.covers("R-97")
 async def test_columns_decide_nothing(harness: Harness) -> None:
     record = grant(ended_at=NOW)
-    shown = {"user": "root", "client": "", "expires": "9999-12-31T23:59:59Z", "ended": "", "x": "y"}
+    shown = {"user": "root", "client": "", "expires": "9999-12-31T23:59:59Z", "ended": ""}
     async with harness.open() as backend:
         await grants(backend).create(record)
         for columns in (shown, {}):

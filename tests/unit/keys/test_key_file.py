@@ -67,6 +67,15 @@ def test_processes_that_race_get_one_key(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["key"]
 
 
+def test_whoever_is_second_takes_the_key_of_the_first(tmp_path: Path) -> None:
+    def slow_random(count: int) -> bytes:
+        write(tmp_path / "key", render([KEY]))
+        return b"s" * count
+
+    assert load_or_create(tmp_path / "key", slow_random) == (KEY,)
+    assert os.listdir(tmp_path) == ["key"]
+
+
 def test_the_order_of_the_file_is_kept(tmp_path: Path) -> None:
     path = write(tmp_path / "key", "\n" + render([OTHER, KEY]) + "\n  # the end")
     assert load(path) == (OTHER, KEY)

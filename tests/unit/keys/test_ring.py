@@ -245,10 +245,11 @@ class LifeOfKeys(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from([1, 2, 3, 5, 10, 59, 60, 61, 1000, 600_000]))
     def time_passes(self, minutes: int) -> None:
         self.now += minutes * MINUTE
+        self.tokens = [(kid, exp) for kid, exp in self.tokens if exp > self.now]
 
     @rule(minutes=st.sampled_from([1, 5, 60, 600, 600_000]))
     def the_clock_is_set_back(self, minutes: int) -> None:
-        # Tokens dated after the new time come from a clock that was wrong: nobody owes them much.
+        # A token dated after the new time, or once expired, owes its second life to a wrong clock.
         self.now = max(START, self.now - minutes * MINUTE)
         self.tokens = [(kid, exp) for kid, exp in self.tokens if exp <= self.now + self.LIFE]
 
@@ -333,9 +334,8 @@ class LifeOfKeys(RuleBasedStateMachine):
     def every_token_verifies_until_it_has_expired(self) -> None:
         published = {k.kid for k in self.ring.keys}
         for kid, expires_at in self.tokens:
-            if self.now < expires_at:
-                assert kid in published, (kid, expires_at, self.now)
+            assert kid in published, (kid, expires_at, self.now)
 
 
 TestLifeOfKeys = LifeOfKeys.TestCase
-TestLifeOfKeys.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestLifeOfKeys.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

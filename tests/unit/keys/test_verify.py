@@ -1,6 +1,7 @@
 """Our own tokens come back: what is ours opens, nothing else does."""
 
 import json
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -213,6 +214,7 @@ def test_a_hint_may_have_expired_and_nothing_else(
         verifier.verify_hint(text + "A", typ="JWT", issuer=ISSUER)
 
 
+@pytest.mark.skipif(sys.gettrace() is not None, reason="tracing costs more than what is measured")
 @pytest.mark.covers("R-44", "CV-16")
 @pytest.mark.parametrize(
     "payload",
@@ -230,7 +232,7 @@ def test_a_hint_may_have_expired_and_nothing_else(
     ],
     ids=range(10),
 )
-def test_a_bomb_costs_less_than_a_millisecond(good: Good, payload: bytes) -> None:
+def test_a_bomb_costs_less_than_four_signatures(good: Good, ring: KeyRing, payload: bytes) -> None:
     start = good.signed(b'{"alg":"RS256"}', payload[:11000])
     assert len(start) < MAX_LENGTH
 
@@ -243,5 +245,8 @@ def test_a_bomb_costs_less_than_a_millisecond(good: Good, payload: bytes) -> Non
         with suppress(TokenMalformed):
             read_compact(start)
 
-    # The best of several runs keeps other processes out of the figure.
-    assert min(cost(read) for _ in range(5)) < 0.001
+    # Four RSA signatures are the millisecond of R-44 on any machine. The best of several runs
+    # keeps other processes out of the figures.
+    rsa = load_private(existing(signing_key(ring, "RS256")))
+    signature = min(cost(lambda: rsa.sign(b"x")) for _ in range(5))
+    assert min(cost(read) for _ in range(5)) < 4 * signature

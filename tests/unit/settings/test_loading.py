@@ -3,6 +3,8 @@
 import json
 import pickle
 from collections.abc import Callable
+from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,22 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from idp.settings import ConfigurationInvalid, Problem, Settings, StaticClient, load, parse
+from idp.settings import (
+    Address,
+    ClientRemoteIP,
+    ConfigurationInvalid,
+    Expiry,
+    Problem,
+    Settings,
+    StaticClient,
+    Web,
+    load,
+    parse,
+)
 
 Refuse = Callable[..., tuple[Problem, ...]]
 
+NETWORK = ip_network("10.0.0.0/8")
 BCRYPT = "$2a$10$2b2cU8CPhOTaGrs1HRQuAueS7JTT5ZHsHSzYiFPm1leZck7Mc8T4W"
 
 SMALL = """\
@@ -137,6 +151,13 @@ def test_settings_are_frozen_and_travel_between_processes() -> None:
 
 def test_sections_can_be_built_in_code_by_their_attribute_names() -> None:
     assert StaticClient(id="a", public=True, redirect_uris=("https://a.example",)).name == "a"
+
+
+def test_values_can_be_given_in_code_as_what_they_become() -> None:
+    web = Web(http=Address("", 1), client_remote_ip=ClientRemoteIP(trusted_proxies=(NETWORK,)))
+    assert web.http == Address("", 1)
+    assert web.client_remote_ip.trusted_proxies == (NETWORK,)
+    assert Expiry(id_tokens=timedelta(minutes=5)).id_tokens == timedelta(minutes=5)
 
 
 def test_every_problem_is_in_one_answer_sorted_by_line(refuse_text: Refuse) -> None:

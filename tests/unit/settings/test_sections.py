@@ -49,6 +49,15 @@ def test_default_grant_types(read: Read, given: str) -> None:
     assert settings.oauth2.grant_types == ("authorization_code", "refresh_token")
 
 
+def test_empty_lists_of_what_is_offered_mean_the_default(read: Read) -> None:
+    oauth2 = read(
+        "oauth2: {responseTypes: [], pkce: {codeChallengeMethodsSupported: []}}\n"
+        "enablePasswordDB: true"
+    ).oauth2
+    assert oauth2.response_types == ("code",)
+    assert oauth2.pkce.code_challenge_methods_supported == ("S256",)
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [
@@ -247,6 +256,7 @@ _NOT_YET = "is a key of Dex that kube-idp does not serve yet; remove it"
         ("expiry: {keyCacheFor: 61s}", "expiry.keyCacheFor", "at most 60s"),
         ("expiry: {keyCacheFor: 0}", "expiry.keyCacheFor", "at least 1s"),
         ("expiry: {signingKeys: 119s}", "expiry.signingKeys", "least twice `expiry.keyCacheFor`"),
+        ("expiry: {signingKeys: daily}", "expiry.signingKeys", "`daily` is not a duration"),
         ("expiry: {signingKeys: 8761h}", "expiry.signingKeys", "at most 8760h"),
         ("expiry: {signingKeys: 0}", "expiry.signingKeys", "at least 1s"),
         ("expiry: {refreshTokens: {reuseInterval: 6m}}", "expiry.refreshTokens.reuseInterval",

@@ -1,0 +1,96 @@
+"""A provider of its own for the benchmark: SQLite in a temporary directory, one process."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+CLIENT = ("bench", "bench-client-secret-long-enough")
+CALLBACK = "http://127.0.0.1:9/callback"
+USER = "jane@example.com"
+PASSWORD = "password"
+# argon2id of the smallest cost: the figures leave the password hash out.
+PASSWORD_HASH = (
+    "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA"
+    "$%s"
+)
+_CONFIG = """
+issuer: http://127.0.0.1:{port}
+storage: {{type: sqlite3, config: {{file: {directory}/idp.db}}}}
+web: {{http: "127.0.0.1:{port}", workers: {workers}}}
+oauth2:
+  grantTypes: [authorization_code, refresh_token, client_credentials]
+  skipApprovalScreen: true
+logger: {{level: info}}
+staticClients:
+- {{id: {client}, name: Bench, secret: {secret}, redirectURIs: ["{callback}"]}}
+enablePasswordDB: true
+staticPasswords:
+- email: {user}
+  username: jane
+  preferredUsername: jane
+  userID: 08a8684b-db88-4b73-90a9-3cd1661f5466
+  groups: [developers, on-call, team-a, team-b]
+  hash: "{hash}"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A running provider."""
+
+    url: str
+    pid: int
+    directory: Path
+    seconds_to_ready: float
+
+
+@contextmanager
+def running_provider(*, port: int, workers: int, password_hash: str) -> Iterator[Running]:
+    """Start a provider, wait until it answers, stop it at the end."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        config = directory / "idp.yaml"
+        config.write_text(
+            _CONFIG.format(
+                port=port,
+                workers=workers,
+                directory=directory,
+                client=CLIENT[0],
+                secret=CLIENT[1],
+                callback=CALLBACK,
+                user=USER,
+                hash=password_hash,
+            )
+        )
+        log = (directory / "log").open("wb")
+        started = time.monotonic()
+        process = subprocess.Popen([sys.executable, "-m", "idp", "serve", str(config)], stderr=log)
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait_for(url, process)
+            yield Running(url, process.pid, directory, time.monotonic() - started)
+        finally:
+            process.terminate()
+            process.wait(20)
+            log.close()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    give_up_at = time.monotonic() + 20
+    while time.monotonic() < give_up_at:
+        try:
+            if httpx.get(f"{url}/healthz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        if process.poll() is not None:
+            break
+        time.sleep(0.01)
+    raise SystemExit(f"the provider does not answer at {url}")
