@@ -13,13 +13,20 @@ import httpx
 
 CLIENT = ("bench", "bench-client-secret-long-enough")
 CALLBACK = "http://127.0.0.1:9/callback"
-USER = "jane@example.com"
 PASSWORD = "password"
 # argon2id of the smallest cost: the figures leave the password hash out.
 PASSWORD_HASH = (
     "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA"
-    "$%s"
+    "$lMPgVYwd4ZAQkOipZGNRk1H0ZPrbAaRuGKXEIUYK9t8"
 )
+USERS = 16
+
+
+def user(number: int) -> str:
+    """Return the address of one of the users."""
+    return f"user-{number % USERS}@example.com"
+
+
 _CONFIG = """
 issuer: http://127.0.0.1:{port}
 storage: {{type: sqlite3, config: {{file: {directory}/idp.db}}}}
@@ -32,13 +39,16 @@ staticClients:
 - {{id: {client}, name: Bench, secret: {secret}, redirectURIs: ["{callback}"]}}
 enablePasswordDB: true
 staticPasswords:
-- email: {user}
+{users}
+"""
+
+
+_USER = """- email: {email}
   username: jane
   preferredUsername: jane
-  userID: 08a8684b-db88-4b73-90a9-3cd1661f5466
+  userID: {email}
   groups: [developers, on-call, team-a, team-b]
-  hash: "{hash}"
-"""
+  hash: {hash}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +62,7 @@ class Running:
 
 
 @contextmanager
-def running_provider(*, port: int, workers: int, password_hash: str) -> Iterator[Running]:
+def running_provider(*, port: int, workers: int) -> Iterator[Running]:
     """Start a provider, wait until it answers, stop it at the end."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -65,8 +75,10 @@ def running_provider(*, port: int, workers: int, password_hash: str) -> Iterator
                 client=CLIENT[0],
                 secret=CLIENT[1],
                 callback=CALLBACK,
-                user=USER,
-                hash=password_hash,
+                users="\n".join(
+                    _USER.format(email=user(number), hash=PASSWORD_HASH)
+                    for number in range(USERS)
+                ),
             )
         )
         log = (directory / "log").open("wb")

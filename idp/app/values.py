@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 
@@ -116,11 +116,18 @@ def host_check(settings: Settings, base_path: str) -> HostCheck:
     """Return which Host headers are ours: the issuer's, those listed, and loopback for health."""
     issuer = urlsplit(settings.issuer)
     return HostCheck(
-        hosts=frozenset({issuer.netloc.lower(), *settings.web.allowed_hosts}),
+        hosts=frozenset({*_hosts_of(issuer), *settings.web.allowed_hosts}),
         exempt_paths=frozenset(
             {f"{base_path}/healthz", f"{base_path}/keys", *discovery_paths(base_path)}
         ),
     )
+
+
+def _hosts_of(issuer: SplitResult) -> set[str]:
+    """Return the Host headers that mean the issuer: clients leave a default port out."""
+    host = issuer.netloc.lower()
+    default = {"https": ":443", "http": ":80"}[issuer.scheme]
+    return {host, host.removesuffix(default)}
 
 
 def source_reader(settings: Settings) -> Callable[[Request], str]:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -17,6 +17,7 @@ from idp.transport.documents import Documents
 from idp.transport.entry import Entry
 from idp.transport.limits import Limits
 from idp.transport.protocol import HttpProtocol
+from idp.transport.sockets import accept_waiting
 
 _BACKLOG = 2048
 _log = logging.getLogger("idp.transport")
@@ -126,7 +127,9 @@ async def serve(
     """
     loop = asyncio.get_running_loop()
     connections = Connections(limits=limits, clock=clock, loop=loop)
-    servers = [await _open(listener, connections) for listener in listeners]
+    doors = [_Door(listener, connections) for listener in listeners]
+    for door in doors:
+        await door.open()
     sweep = loop.create_task(connections.sweep_forever())
     try:
         on_ready()
@@ -134,32 +137,66 @@ async def serve(
         on_drain()
         connections.begin_drain()
         await asyncio.sleep(drain.linger)
-        _close(servers)
+        for door in doors:
+            await door.close()
         await _finish(connections, drain.grace)
     finally:
-        _close(servers)
+        for door in doors:
+            door.shut()
         sweep.cancel()
         with suppress(asyncio.CancelledError):
             await sweep
 
 
-async def _open(listener: Listener, connections: Connections) -> asyncio.Server:
-    entry = Entry(app=listener.app, documents=listener.documents, on_refusal=listener.on_refusal)
-    config = entry.uvicorn_config()
-    limits = connections.limits
-    return await connections.loop.create_server(
-        lambda: HttpProtocol(entry, config, connections),
-        sock=listener.sock,
-        ssl=listener.tls,
-        backlog=_BACKLOG,
-        ssl_handshake_timeout=limits.handshake if listener.tls else None,
-        ssl_shutdown_timeout=limits.discard if listener.tls else None,
-    )
+class _Door:
+    """A listener that is open to connections."""
 
+    def __init__(self, listener: Listener, connections: Connections) -> None:
+        entry = Entry(
+            app=listener.app, documents=listener.documents, on_refusal=listener.on_refusal
+        )
+        config = entry.uvicorn_config()
+        self._listener = listener
+        self._connections = connections
+        self._make_protocol = lambda: HttpProtocol(entry, config, connections)
+        self._server: asyncio.Server | None = None
 
-def _close(servers: Iterable[asyncio.Server]) -> None:
-    for server in servers:
-        server.close()
+    async def open(self) -> None:
+        """Accept connections from now on."""
+        times = self._tls_times()
+        self._server = await self._connections.loop.create_server(
+            self._make_protocol,
+            sock=self._listener.sock,
+            ssl=self._listener.tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=times[0],
+            ssl_shutdown_timeout=times[1],
+        )
+
+    async def close(self) -> None:
+        """Stop listening; who is connected already, if only in the kernel, is still served."""
+        waiting = list(accept_waiting(self._listener.sock))
+        self.shut()
+        for connected in waiting:
+            times = self._tls_times()
+            with suppress(OSError):  # this one client is gone, or cannot speak TLS
+                await self._connections.loop.connect_accepted_socket(
+                    self._make_protocol,
+                    connected,
+                    ssl=self._listener.tls,
+                    ssl_handshake_timeout=times[0],
+                    ssl_shutdown_timeout=times[1],
+                )
+
+    def shut(self) -> None:
+        """Stop listening at once."""
+        if self._server is not None:
+            self._server.close()
+
+    def _tls_times(self) -> tuple[float | None, float | None]:
+        """Return seconds for a handshake, and for an answer to leave before TLS is shut down."""
+        limits = self._connections.limits
+        return (limits.handshake, limits.write) if self._listener.tls else (None, None)
 
 
 async def _finish(connections: Connections, grace: float) -> None:

@@ -8,8 +8,6 @@ closes the connection after everything asked before it has been answered, and no
 import asyncio
 import logging
 import math
-import socket
-import struct
 
 import httptools
 from uvicorn._types import HTTPScope
@@ -23,8 +21,8 @@ from idp.transport.entry import Entry
 from idp.transport.exchange import Exchange
 from idp.transport.incoming import SLICE, Incoming
 from idp.transport.refusals import Refused, refusal
+from idp.transport.sockets import reset, unsent_bytes
 
-_NO_LINGER = struct.pack("ii", 1, 0)
 _log = logging.getLogger("idp.transport")
 
 
@@ -96,17 +94,16 @@ class HttpProtocol(HttpToolsProtocol):
     def cut(self, now: float) -> None:
         """Do it: answer 408 while the client owes us a request, else close, else drop."""
         deadlines = self._deadlines
-        unsent = self.transport.get_write_buffer_size() > 0
         if now >= deadlines.write_due:
-            self._reset()
+            reset(self.transport)
         elif self.transport.is_closing():
             if deadlines.write_due == math.inf:  # the client does not take the rest
                 deadlines.write_due = now + self._limits.write
         elif deadlines.waits_for in (Wait.HEAD, Wait.BODY):
             self._refuse(408)
             self._rearm()
-        elif unsent:
-            self._reset()
+        elif unsent_bytes(self.transport):
+            reset(self.transport)
         elif deadlines.waits_for is Wait.FLUSHING:
             self._phase = Wait.IDLE
             self._rearm()
@@ -127,13 +124,6 @@ class HttpProtocol(HttpToolsProtocol):
         """Drop the connection; what was not sent is lost."""
         if self.cycle is not None:
             self.cycle.disconnected = True
-        self.transport.abort()
-
-    def _reset(self) -> None:
-        """Drop the connection with a TCP reset, so that the kernel too forgets what is unread."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self.transport.abort()
 
     def _refuse(self, status: int) -> None:

@@ -62,7 +62,7 @@ STEPS: tuple[Sequence[str], ...] = (
         """,
         f"""
         CREATE TRIGGER changes_pruned AFTER INSERT ON changes WHEN new.number % 512 = 0 BEGIN
-            DELETE FROM changes WHERE 0 AND number <= new.number - {KEPT_CHANGES};
+            DELETE FROM changes WHERE number <= new.number - {KEPT_CHANGES};
         END
         """,
     ),

@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from tests.kit.install.binaries import Binaries, find_binaries
+from tests.kit.relying_party import RelyingParty
+from tests.kit.scene import AUDIENCE, JANE, provider_config
 from tests.kit.servers.browser import Browser
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.etcd import Etcd
+from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
+from tests.kit.servers.trust import authentication_config, wait_until_trusted
 
 _SCREENSHOTS = Path("run/screenshots")
 
@@ -43,3 +47,36 @@ def kube(
 def browser(binaries: Binaries, ca: CertificateAuthority) -> Iterator[Browser]:
     with Browser(binaries.chromium, ca=ca, screenshots=_SCREENSHOTS) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def provider(
+    ca: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IdpProcess]:
+    """Yield a provider over https; files that need another configuration have their own."""
+    directory = tmp_path_factory.mktemp("provider")
+    with IdpProcess(provider_config(directory, ca=ca), cwd=directory, ca=ca) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def party(provider: IdpProcess) -> Iterator[RelyingParty]:
+    """Yield the client that the API server trusts, as a command line is one."""
+    with provider.client() as http:
+        yield RelyingParty(
+            http=http,
+            issuer=provider.issuer,
+            client_id=AUDIENCE,
+            redirect_uri="http://localhost:8000",
+        )
+
+
+@pytest.fixture(scope="module")
+def cluster(
+    kube: KubeApiServer, provider: IdpProcess, party: RelyingParty, ca: CertificateAuthority
+) -> KubeApiServer:
+    """Return the API server, trusting this file's provider."""
+    config = authentication_config(provider.issuer, audience=AUDIENCE, ca=ca)
+    kube.restart(authentication_config=config)
+    wait_until_trusted(kube, lambda: party.sign_in(JANE.email, JANE.password).id_token)
+    return kube

@@ -1,6 +1,7 @@
 """Whatever bytes come, and however they are cut: an answer or the end, never a traceback."""
 
 import contextlib
+import itertools
 import logging
 import socket
 from collections.abc import Iterator
@@ -111,7 +112,7 @@ def test_however_requests_are_cut_the_answers_are_the_same(
     edges = [0, *sorted(cuts), len(REQUESTS)]
     with server.connect() as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             sock.sendall(REQUESTS[start:end])
         answers = [read_answer(sock).told() for _ in range(5)]
         assert read_to_end(sock) == b""

@@ -45,7 +45,7 @@ def test_addresses_are_read_as_dex_writes_them(text: str, host: str, port: int) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "5556", "127.0.0.1", "a:b", "a:-1", "a:70000", "::1:80", "a:٣"]
+    "text", ["", "5556", "127.0.0.1", "a:b", "a:-1", "a:70000", "::1:8", "a:٣"]
 )
 def test_no_address_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(CannotListen, match=r"^web\.http: .*5556"):
@@ -68,8 +68,8 @@ def test_address_that_is_not_ours_is_named(host: str) -> None:
 
 def test_empty_host_is_every_interface() -> None:
     with closing(bind(Address(name="web.http", host="", port=0))) as bound:
-        with closing(socket.create_connection(("127.0.0.1", bound.getsockname()[1]))) as sock:
-            assert sock.getpeername()[1] == bound.getsockname()[1]
+        port = bound.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port)).close()
 
 
 @pytest.mark.covers("P-1")

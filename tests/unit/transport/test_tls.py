@@ -1,4 +1,4 @@
-"""TLS settings hold before and after a reload; a bad certificate never takes the place of a good one."""
+"""TLS settings hold before and after a reload; a bad pair never takes the place of a good one."""
 
 import asyncio
 import contextlib
@@ -12,6 +12,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -75,9 +77,9 @@ def assert_strict(served: Served) -> None:
     """Assert that neither TLS 1.1 nor a CBC or static RSA cipher is spoken, and what is."""
     old = client(served.authority)
     old.set_ciphers("ALL:@SECLEVEL=0")
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
         old.minimum_version = ssl.TLSVersion.TLSv1
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     assert handshake(served.server, old) is None
     for ciphers in ("AES128-SHA:ECDHE+AES:!AESGCM:!AESCCM", "kRSA", "DHE", "AESCCM", "NULL"):
@@ -299,9 +301,6 @@ def test_expired_certificate_is_a_warning(
 
 def use_rsa(served: Served) -> None:
     """Replace the pair by one with an RSA key, signed by itself, and trust it."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes
-
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     old = x509.load_pem_x509_certificate((served.directory / "tls.crt").read_bytes())
     builder = (

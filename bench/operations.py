@@ -1,0 +1,92 @@
+"""The operations of the table: what a browser and a client do, over HTTP."""
+
+import json
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from bench.client import Connection, basic, get, post
+from bench.provider import CALLBACK, CLIENT, PASSWORD, user
+
+_STATE = re.compile(rb'name="state" value="([^"]+)"')
+_SCOPE = "openid email profile groups offline_access"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Operations against one provider. Users differ by connection, as people do."""
+
+    url: str
+
+    async def keys(self, connection: Connection, _: int) -> None:
+        """Read the key set."""
+        await connection.send(get(self.url, "/keys"), 200)
+
+    async def discovery(self, connection: Connection, _: int) -> None:
+        """Read discovery."""
+        await connection.send(get(self.url, "/.well-known/openid-configuration"), 200)
+
+    async def login_page(self, connection: Connection, _: int) -> None:
+        """Look at the login page."""
+        await connection.send(get(self.url, self._authorize()), 200)
+
+    async def client_credentials(self, connection: Connection, _: int) -> None:
+        """Get a token for the client itself."""
+        await connection.send(self._token({"grant_type": "client_credentials"}), 200)
+
+    async def login(self, connection: Connection, number: int) -> None:
+        """Sign in, from the first page to the tokens."""
+        await self.sign_in(connection, number)
+
+    async def sign_in(self, connection: Connection, number: int) -> dict[str, str]:
+        """Return the tokens of a whole login."""
+        page = await connection.send(get(self.url, self._authorize()), 200)
+        state = _STATE.search(page.body)
+        if state is None:
+            raise ValueError("the login page has no state")
+        form = {"login": user(number), "password": PASSWORD, "state": state[1].decode()}
+        request = post(self.url, "/auth/local/login", form, cookie=page.cookie)
+        redirect = await connection.send(request, 303)
+        code = parse_qs(urlsplit(redirect.location).query)["code"][0]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+        answer = await connection.send(self._token(form), 200)
+        tokens: dict[str, str] = json.loads(answer.body)
+        return tokens
+
+    def _authorize(self) -> str:
+        query = {
+            "client_id": CLIENT[0],
+            "redirect_uri": CALLBACK,
+            "response_type": "code",
+            "scope": _SCOPE,
+            "state": "some-state-of-the-client",
+            "nonce": "some-nonce-of-the-client",
+        }
+        return "/auth?" + urlencode(query)
+
+    def _token(self, form: dict[str, str]) -> bytes:
+        return post(self.url, "/token", form, authorization=basic(*CLIENT))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Operations of people who have signed in, one per connection."""
+
+    load: Load
+    tokens: list[dict[str, str]]
+
+    async def userinfo(self, connection: Connection, number: int) -> None:
+        """Ask userinfo."""
+        token = self.tokens[number]["access_token"]
+        request = get(self.load.url, "/userinfo", authorization=f"Bearer {token}")
+        await connection.send(request, 200)
+
+    async def refresh(self, connection: Connection, number: int) -> None:
+        """Refresh, with the token that the last refresh gave."""
+        form = {
+            "grant_type": "refresh_token",
+            "refresh_token": self.tokens[number]["refresh_token"],
+        }
+        request = post(self.load.url, "/token", form, authorization=basic(*CLIENT))
+        answer = await connection.send(request, 200)
+        self.tokens[number] = json.loads(answer.body)

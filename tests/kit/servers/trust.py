@@ -1,0 +1,64 @@
+"""Makes an API server trust a provider, in both of the ways that it has."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.kit.servers.certificates import CertificateAuthority
+from tests.kit.servers.kube_api_server import KubeApiServer
+
+PREFIX = "oidc:"
+
+
+class NotTrusted(Exception):
+    """The API server did not come to accept good tokens in time."""
+
+
+def authentication_config(
+    issuer: str, *, audience: str, ca: CertificateAuthority
+) -> Mapping[str, object]:
+    """Return an AuthenticationConfiguration: user names are emails, `PREFIX` before everything."""
+    return {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AuthenticationConfiguration",
+        "jwt": [
+            {
+                "issuer": {
+                    "url": issuer,
+                    "audiences": [audience],
+                    "certificateAuthority": ca.pem,
+                },
+                "claimMappings": {
+                    "username": {"claim": "email", "prefix": PREFIX},
+                    "groups": {"claim": "groups", "prefix": PREFIX},
+                },
+            }
+        ],
+    }
+
+
+def oidc_flags(issuer: str, *, audience: str, ca_file: Path) -> Sequence[str]:
+    """Return flags that say the same as `authentication_config`."""
+    return [
+        f"--oidc-issuer-url={issuer}",
+        f"--oidc-client-id={audience}",
+        f"--oidc-ca-file={ca_file}",
+        "--oidc-username-claim=email",
+        f"--oidc-username-prefix={PREFIX}",
+        "--oidc-groups-claim=groups",
+        f"--oidc-groups-prefix={PREFIX}",
+    ]
+
+
+def wait_until_trusted(
+    kube: KubeApiServer, fresh_token: Callable[[], str], *, within: float = 30
+) -> None:
+    """Return when the API server accepts a token of its provider.
+
+    It reads discovery in the background after its start, and refuses everything until then.
+    """
+    deadline = time.monotonic() + within
+    while kube.whoami(fresh_token()) is None:
+        if time.monotonic() > deadline:
+            raise NotTrusted(f"the API server accepts no token after {within} s")
+        time.sleep(0.1)
