@@ -137,8 +137,7 @@ async def serve(
         on_drain()
         connections.begin_drain()
         await asyncio.sleep(drain.linger)
-        for door in doors:
-            await door.close()
+        await asyncio.gather(*(door.close() for door in doors))
         await _finish(connections, drain.grace)
     finally:
         for door in doors:
@@ -177,16 +176,18 @@ class _Door:
         """Stop listening; who is connected already, if only in the kernel, is still served."""
         waiting = list(accept_waiting(self._listener.sock))
         self.shut()
-        for connected in waiting:
-            times = self._tls_times()
-            with suppress(OSError):  # this one client is gone, or cannot speak TLS
-                await self._connections.loop.connect_accepted_socket(
-                    self._make_protocol,
-                    connected,
-                    ssl=self._listener.tls,
-                    ssl_handshake_timeout=times[0],
-                    ssl_shutdown_timeout=times[1],
-                )
+        await asyncio.gather(*(self._welcome(connected) for connected in waiting))
+
+    async def _welcome(self, connected: socket.socket) -> None:
+        times = self._tls_times()
+        with suppress(OSError):  # this one client is gone, or cannot speak TLS
+            await self._connections.loop.connect_accepted_socket(
+                self._make_protocol,
+                connected,
+                ssl=self._listener.tls,
+                ssl_handshake_timeout=times[0],
+                ssl_shutdown_timeout=times[1],
+            )
 
     def shut(self) -> None:
         """Stop listening at once."""

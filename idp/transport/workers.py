@@ -52,7 +52,8 @@ async def supervise(
 ) -> int:
     """Keep `count` workers running until SIGTERM or SIGINT; return the exit status for the parent.
 
-    SIGHUP is passed on. `on_exit` hears the exit status of each worker that ends by itself. When
+    The sockets are closed here when it ends, so that the last worker decides about connections that
+    still wait. SIGHUP is passed on. `on_exit` hears the exit status of each worker that ends by itself. When
     the first start of every worker fails, nothing is tried again and the status of the first is
     returned, so that a mistake in the configuration looks as it does with one process.
     """
@@ -86,6 +87,7 @@ class _Fleet:
         patience: Patience,
         on_exit: Callable[[int], None],
     ) -> None:
+        self._sockets = sockets
         self._listeners = tuple(sock.fileno() for sock in sockets)
         self._command = tuple(command(listeners=self._listeners, lifeline=lifeline))
         self._lifeline = lifeline
@@ -154,7 +156,11 @@ class _Fleet:
         """End every worker and return the worst of their exit statuses, 0 if all went well."""
         if self._failed_starts and not self._settled and not self._processes:
             return self._failed_starts[0]
+        for sock in self._sockets:
+            sock.close()
         processes = tuple(self._processes)
+        if not processes:
+            return 0
         self._pass_on(signal.SIGTERM)
         waits = [asyncio.ensure_future(process.wait()) for process in processes]
         _, late = await asyncio.wait(waits, timeout=self._patience.stopping)
