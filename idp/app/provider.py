@@ -99,7 +99,7 @@ async def build_provider(settings: Settings, outside: Surroundings) -> Provider:
 async def _assemble(core: Core, hasher: PasswordHasher) -> Provider:
     settings = core.settings
     policy = rotation_policy(settings)
-    live = LiveKeys(KeyRing(name=RING_NAME, keys=()), policy)
+    live = LiveKeys(policy)
     published = _published(core, live, policy)
     keeper = KeyKeeper(
         core.rings,

@@ -14,13 +14,17 @@ from storage.records import KeyRing
 
 
 class LiveKeys:
-    """Signer, verifier and key set of the current ring."""
+    """Signer, verifier and key set of the current ring; `adopt` is what a `KeyKeeper` calls.
 
-    def __init__(self, ring: KeyRing, policy: RotationPolicy) -> None:
-        """Load the ring. Raises KeyUnusable."""
-        self.signer = Signer(ring, default_alg=policy.algorithms[0])
-        self.verifier = Verifier(ring)
-        self._publish(key_set_json(ring))
+    `key_set` is the body of the keys endpoint and `etag` its entity tag, quotes included.
+    """
+
+    def __init__(self, policy: RotationPolicy) -> None:
+        """Start without keys: nothing verifies, and signing raises RingIncomplete."""
+        none = KeyRing(name="none", keys=())
+        self.signer = Signer(none, default_alg=policy.algorithms[0])
+        self.verifier = Verifier(none)
+        self._publish(key_set_json(none))
 
     def adopt(self, published: KeyRing, signing: KeyRing) -> None:
         """Publish and verify with one ring and sign with another; nearly always they are the same.

@@ -53,9 +53,10 @@ async def supervise(
     """Keep `count` workers running until SIGTERM or SIGINT; return the exit status for the parent.
 
     The sockets are closed here when it ends, so that the last worker decides about connections that
-    still wait. SIGHUP is passed on. `on_exit` hears the exit status of each worker that ends by itself. When
-    the first start of every worker fails, nothing is tried again and the status of the first is
-    returned, so that a mistake in the configuration looks as it does with one process.
+    still wait. SIGHUP is passed on. `on_exit` hears the exit status of each worker that ends by
+    itself. When the first start of every worker fails, nothing is tried again and the status of the
+    first is returned, so that a mistake in the configuration looks as it does with one process.
+    Raises OSError if the command cannot be started at all.
     """
     lifeline, held = os.pipe()
     try:
@@ -106,12 +107,14 @@ class _Fleet:
         keepers = [loop.create_task(self._keep_one(count)) for _ in range(count)]
         stopping = loop.create_task(self._stopping.wait())
         try:
-            await stopping
+            done, _ = await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # a keeper ends early only by an exception
             return await self._stop()
         finally:
-            for task in keepers:
+            for task in (stopping, *keepers):
                 task.cancel()
-            await asyncio.gather(*keepers, return_exceptions=True)
+            await asyncio.gather(stopping, *keepers, return_exceptions=True)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
@@ -147,6 +150,8 @@ class _Fleet:
             *self._command, pass_fds=(*self._listeners, self._lifeline)
         )
         self._processes.add(process)
+        if self._stopping.is_set():  # it was being started when the others were told to end
+            process.terminate()
         try:
             return await process.wait()
         finally:
@@ -155,7 +160,7 @@ class _Fleet:
     async def _stop(self) -> int:
         """End every worker and return the worst of their exit statuses, 0 if all went well."""
         if self._failed_starts and not self._settled and not self._processes:
-            return self._failed_starts[0]
+            return _exit_status(self._failed_starts[0])
         for sock in self._sockets:
             sock.close()
         processes = tuple(self._processes)
@@ -168,8 +173,15 @@ class _Fleet:
             log_event(_log, logging.ERROR, "workers_killed", workers=len(late))
             self._pass_on(signal.SIGKILL)
             await asyncio.wait(late)
-        return max((process.returncode or 0 for process in processes), key=abs, default=0)
+        return max(_exit_status(process.returncode or 0) for process in processes)
 
     def _pass_on(self, number: signal.Signals) -> None:
         for process in tuple(self._processes):
             process.send_signal(number)
+
+
+def _exit_status(code: int) -> int:
+    """Return a status as a shell does; a worker that SIGTERM met before it listened is fine."""
+    if code == -signal.SIGTERM:
+        return 0
+    return code if code >= 0 else 128 - code

@@ -87,7 +87,6 @@ def test_token_that_a_trusted_peer_got_for_the_cluster_is_accepted(
     assert user["username"] == "oidc:jane@example.com"
 
 
-@pytest.mark.covers("R-45")
 def test_access_token_is_no_identity(
     cluster: KubeApiServer, party: RelyingParty, good: str
 ) -> None:

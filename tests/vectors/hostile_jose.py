@@ -368,6 +368,12 @@ def _broken(members: Mapping[str, Any]) -> dict[str, bytes]:
         + b"1"
         + b"]" * 8
         + b"}",
+        "nested 9 deep, hidden by escaped quotes": text[:-1]
+        + b',"x":'
+        + b'["\\"]\\"",' * 8
+        + b"1"
+        + b',"\\"[\\""]' * 8
+        + b"}",
         "nested 1000 deep": text[:-1] + b',"x":' + b"[" * 700 + b"]" * 700 + b"}",
         "with an open nest": text[:-1] + b',"x":' + b"[" * 1000,
         "with objects closed as arrays": text[:-1] + b',"x":{]}',

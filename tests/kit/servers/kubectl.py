@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 
 class KubectlFailed(Exception):
     """A command that had to succeed did not; the text is the command and what it said."""
@@ -85,6 +87,13 @@ def oidc_user(config: Mapping[str, str]) -> Mapping[str, object]:
     `client-secret`, `id-token`, `refresh-token`.
     """
     return {"auth-provider": {"name": "oidc", "config": dict(config)}}
+
+
+def kept_tokens(kubeconfig: Path) -> Mapping[str, str]:
+    """Return what the `oidc` provider keeps in a kubeconfig, which kubectl rewrites as YAML."""
+    user = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]
+    kept = user["auth-provider"]["config"]
+    return {str(key): str(value) for key, value in kept.items()}
 
 
 def exec_user(command: str, *arguments: str) -> Mapping[str, object]:

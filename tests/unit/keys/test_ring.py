@@ -191,9 +191,11 @@ def test_a_new_algorithm_is_announced_first_while_the_old_one_goes_on() -> None:
 def test_a_planned_rotation_of_an_unwanted_algorithm_does_not_make_its_next_key_sign() -> None:
     ring, _ = rotate_requested(first(), "RS256", POLICY, START)
     to_ec = replace(POLICY, algorithms=("ES256",))
-    for minute in (1, 3, 5, 6):
+    planned = announced(ring)
+    for minute in range(1, 20):
         ring = advance(ring, to_ec, START + minute * MINUTE)
-    assert signing_key(ring, "RS256") is None
+        found = signing_key(ring, "RS256")
+        assert found is None or found.kid != planned.kid
     assert signing(ring, "ES256").private_jwk
 
 

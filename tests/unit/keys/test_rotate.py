@@ -368,6 +368,8 @@ def test_the_loop_rotates_hears_of_others_and_outlives_every_outage() -> None:
         await asyncio.sleep(0.02)
         shop.clock.turn(60 * MINUTE)
         await until(lambda: {ticking.kid, idle.kid} == {announced(ring)})
+        await ticking.rings.create(replace(ring, name="another-issuer"))
+        await asyncio.sleep(0.02)
         assert reports == []
 
         for verb in ("read", "watch"):
@@ -410,14 +412,15 @@ def test_a_watch_that_never_works_is_made_up_for_by_ticks() -> None:
     run(main)
 
 
-def test_live_keys_follow_a_keeper(policy: RotationPolicy) -> None:
+def test_live_keys_follow_a_keeper() -> None:
     async def main() -> None:
         shop = Shop()
-        replica = shop.replica()
-        ring = await replica.keeper.start()
-        live = LiveKeys(ring, POLICY)
+        live = LiveKeys(POLICY)
+        assert live.key_set == b'{"keys":[]}'
+        with pytest.raises(RingIncomplete):
+            live.signer.sign({}, typ="JWT")
         second: Keeper = KeyKeeper(
-            replica.rings,
+            shop.replica().rings,
             name="keys",
             policy=POLICY,
             clock=shop.clock,

@@ -94,6 +94,14 @@ def test_another_purpose_or_context_does_not_open(purpose: str, context: bytes) 
         SEALING.open(purpose, sealed, context=context)
 
 
+@pytest.mark.covers("R-45")
+def test_another_purpose_or_message_does_not_fit_a_tag() -> None:
+    tag = SEALING.tag("code", b"message")
+    for purpose, message in (("refresh token", b"message"), ("code", b"messag"), ("code", b"")):
+        with pytest.raises(SealBroken):
+            SEALING.check_tag(purpose, message, tag)
+
+
 @given(st.text(max_size=200) | st.text(ALPHABET, max_size=300))
 def test_garbage_is_refused_as_broken(text: str) -> None:
     with pytest.raises(SealBroken):

@@ -112,7 +112,8 @@ def test_a_key_that_does_not_load_is_named_and_never_shown(ring: KeyRing, alg: s
 def test_signer_verifier_and_set_are_swapped_as_one(
     ring: KeyRing, policy: RotationPolicy, now: datetime
 ) -> None:
-    live = LiveKeys(ring, policy)
+    live = LiveKeys(policy)
+    live.adopt(ring, ring)
     old = live.signer.sign({**CLAIMS, "iss": "i"}, typ="JWT")
     later = now + policy.rotation_period
     rotated = due(ring, policy, later, [new_signing_key(alg, later) for alg in policy.algorithms])
@@ -136,7 +137,8 @@ def test_signer_verifier_and_set_are_swapped_as_one(
 def test_a_ring_that_does_not_load_changes_nothing(
     ring: KeyRing, policy: RotationPolicy, now: datetime
 ) -> None:
-    live = LiveKeys(ring, policy)
+    live = LiveKeys(policy)
+    live.adopt(ring, ring)
     key_set, text = live.key_set, live.signer.sign(CLAIMS, typ="JWT")
     signing = signing_key(ring, "RS256")
     assert signing is not None

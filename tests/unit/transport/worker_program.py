@@ -1,4 +1,4 @@
-"""A worker process for the tests of `supervise`: argv is kind, listeners, lifeline, a state file."""
+"""A worker process for the tests of `supervise`: argv is kind, listeners, lifeline, a file."""
 
 import asyncio
 import json
