@@ -11,7 +11,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -24,10 +23,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from idp.clock import system_clock
+from idp.transport.addresses import Address, bind_each
 from idp.transport.asgi import Receive, Scope, Send
 from idp.transport.documents import Documents, StaticDocument
 from idp.transport.limits import Limits
-from idp.transport.listeners import Address, Drain, Listener, bind, serve
+from idp.transport.listeners import Drain, Listener, serve
 from idp.transport.workers import Patience, adopt_listener, follow_parent, supervise
 
 REQUEST = b"GET %b HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -37,13 +37,13 @@ CONNECTIONS = 32
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=5.0)
-    arguments.add_argument("--parent", type=int, nargs=2, help=argparse.SUPPRESS)
+    arguments.add_argument("--parent", type=int, nargs="+", help=argparse.SUPPRESS)
     arguments.add_argument("--worker", type=int, nargs=2, help=argparse.SUPPRESS)
     chosen = arguments.parse_args()
     if chosen.worker:
         uvloop.run(run_worker(*chosen.worker))
     elif chosen.parent:
-        sys.exit(asyncio.run(run_parent(*chosen.parent)))
+        sys.exit(asyncio.run(run_parent(chosen.parent)))
     else:
         print_table(min(chosen.seconds, 30.0))
 
@@ -76,12 +76,13 @@ Drive = Callable[[int, str, float], int]
 
 def measure(workers: int, path: str, seconds: float, drive: Drive) -> Row:
     """Start the server, warm it up, and drive it for some seconds."""
-    sock = bind(Address(name="bench", host="127.0.0.1", port=0))
-    port = sock.getsockname()[1]
-    fd = sock.fileno()
-    command = [sys.executable, "-m", "bench.http_static", "--parent", str(workers), str(fd)]
-    with subprocess.Popen(command, pass_fds=[fd]) as process:
-        sock.close()
+    socks = bind_each(Address(name="bench", host="127.0.0.1", port=0), workers)
+    port = socks[0].getsockname()[1]
+    fds = [sock.fileno() for sock in socks]
+    command = [sys.executable, "-m", "bench.http_static", "--parent", *map(str, fds)]
+    with subprocess.Popen(command, pass_fds=fds) as process:
+        for sock in socks:
+            sock.close()
         try:
             wait_for(process.pid, workers)
             drive(port, path, 0.5)
@@ -191,15 +192,15 @@ async def run_worker(fd: int, lifeline: int) -> None:
     )
 
 
-async def run_parent(workers: int, fd: int) -> int:
+async def run_parent(fds: Sequence[int]) -> int:
     """Supervise the workers."""
 
     def command(*, listeners: Sequence[int], lifeline: int) -> Sequence[str]:
         fds = [str(listeners[0]), str(lifeline)]
         return [sys.executable, "-m", "bench.http_static", "--worker", *fds]
 
-    sock = socket.socket(fileno=fd)
-    return await supervise(workers, command, sockets=[sock], patience=Patience())
+    sockets = [[adopt_listener(fd)] for fd in fds]
+    return await supervise(command, sockets=sockets, patience=Patience())
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def _serve(options: argparse.Namespace) -> int:
         return _UNUSABLE
     from idp.keys.key_file import KeyFileError
     from idp.log import configure_logging
-    from idp.transport.listeners import CannotListen
+    from idp.transport.addresses import CannotListen
     from idp.transport.tls import TlsUnusable
     from storage.base import StorageError
 

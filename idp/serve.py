@@ -18,7 +18,8 @@ from idp.clock import Clock
 from idp.log import log_event
 from idp.settings import Settings
 from idp.transport.limits import Limits
-from idp.transport.listeners import Address, Drain, Listener, bind, serve
+from idp.transport.addresses import Address, bind, bind_each
+from idp.transport.listeners import Drain, Listener, serve
 from idp.transport.tls import ServerTls, TlsSettings, TlsUnusable, follow_files
 from idp.transport.workers import Patience, follow_parent, supervise
 
@@ -74,15 +75,15 @@ def run_alone(settings: Settings, outside: Surroundings, inherited: Inherited | 
 
 def run_workers(settings: Settings, config: Path) -> int:
     """Serve in `web.workers` processes; return the exit status. Raises CannotListen."""
-    sockets = [bind(address) for address in addresses(settings)]
+    count = settings.web.workers
+    by_address = [bind_each(address, count) for address in addresses(settings)]
+    by_worker = list(zip(*by_address, strict=True))
 
     def command(*, listeners: Sequence[int], lifeline: int) -> list[str]:
         handed = ",".join(str(number) for number in (*listeners, lifeline))
         return [sys.executable, "-m", "idp", "serve", str(config), "--inherit", handed]
 
-    return uvloop.run(
-        supervise(settings.web.workers, command, sockets=sockets, patience=Patience())
-    )
+    return uvloop.run(supervise(command, sockets=by_worker, patience=Patience()))
 
 
 async def _run(settings: Settings, outside: Surroundings, inherited: Inherited | None) -> None:

@@ -22,6 +22,7 @@ from storage.base import (
     Conflict,
     Document,
     Sealer,
+    StorageError,
     StorageUnavailable,
     Unreadable,
 )
@@ -84,7 +85,8 @@ class Collection(Generic[R]):
         """Return the record after `change`, which may run again on what others wrote meanwhile.
 
         The first attempt works on `stored` without reading it again. When `change` returns the
-        record it was given, nothing is written; what it raises passes through. Raises NotFound, and
+        record it was given, nothing is written; what it raises passes through. A write whose answer
+        was lost is looked for, and is a success if it is there. Raises NotFound, and
         StorageUnavailable when others were quicker for three seconds.
         """
         give_up_at = self.monotonic() + UPDATE_DEADLINE_SECONDS
@@ -103,8 +105,27 @@ class Collection(Generic[R]):
                 await self._pause(name, attempt, give_up_at)
                 attempt += 1
                 stored = await self.get(name)
+            except StorageUnavailable as error:
+                if self.monotonic() >= give_up_at:
+                    raise
+                written = await self._written_after_all(document, error)
+                return Stored(record=record, version=written.version, columns=written.columns)
             else:
                 return Stored(record=record, version=written.version, columns=written.columns)
+
+    async def _written_after_all(self, document: Document, error: StorageUnavailable) -> Document:
+        """Return what is stored if it is this very document: then only the answer was lost.
+
+        Each sealing has a nonce of its own, so equal bodies are one attempt. Raises `error` when
+        the write was not done, or nobody can tell.
+        """
+        try:
+            found = await self.backend.read(self.kind.name, document.name)
+        except StorageError:
+            raise error from None
+        if found.sealed != document.sealed:
+            raise error
+        return found
 
     async def delete(self, name: str) -> None:
         """Delete; of several callers one wins, the others get NotFound."""

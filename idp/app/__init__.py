@@ -4,7 +4,7 @@
 settings come to, `core` is what they share.
 """
 
-from idp.app.core import Surroundings
+from idp.app.core import Connectors, Surroundings
 from idp.app.provider import Provider, build_provider
 
-__all__ = ["Provider", "Surroundings", "build_provider"]
+__all__ = ["Connectors", "Provider", "Surroundings", "build_provider"]

@@ -20,13 +20,17 @@ from storage.collection import Collection
 from storage.kinds import GRANTS, KEY_RINGS
 from storage.records import Grant, KeyRing
 
+Connectors = Mapping[str, PasswordConnector]
+"""All connectors by id."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What comes from outside: time, randomness, and the registries of metrics.
 
     Metrics are kept in `registry` and read from `exposed`; only workers that add theirs up through
-    files have two. `wrap_backend` stands around the store, for faults that tests inject.
+    files have two. The two wrappers stand around the store and the connectors, for faults that
+    tests inject.
     """
 
     clock: Clock
@@ -35,6 +39,7 @@ class Surroundings:
     exposed: CollectorRegistry
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     wrap_backend: Callable[[Backend], Backend] = field(default=lambda backend: backend)
+    wrap_connectors: Callable[[Connectors], Connectors] = field(default=lambda found: found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,7 @@ class Core:
     sealing: SealingKeys
     backend: Backend
     clients: Clients
-    connectors: Mapping[str, PasswordConnector]
+    connectors: Connectors
 
     @property
     def base_path(self) -> str:

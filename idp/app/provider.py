@@ -87,7 +87,7 @@ async def build_provider(settings: Settings, outside: Surroundings) -> Provider:
         sealing=sealing,
         backend=backend,
         clients=clients_of(settings),
-        connectors=connectors_of(settings, hasher),
+        connectors=outside.wrap_connectors(connectors_of(settings, hasher)),
     )
     try:
         return await _assemble(core, hasher)

@@ -20,7 +20,7 @@ from idp.grants.authorization_code import AuthorizationCodeGrant
 from idp.grants.base import GrantHandler
 from idp.grants.client_credentials import ClientCredentialsGrant
 from idp.grants.ended import EndedGrants
-from idp.grants.lookup import GrantLookup
+from idp.grants.lookup import GrantLookup, LookupAttempt
 from idp.grants.refresh_token import RefreshTokenGrant
 from idp.keys.handles import Handles
 from idp.keys.live import LiveKeys
@@ -28,6 +28,7 @@ from idp.login.finish import LoginFinisher
 from idp.login.state import LoginStates
 from idp.login.throttle import CLIENT_SECRETS, HANDLES, PASSWORDS, Throttle, Throttled
 from idp.oauth.authorize import AuthorizeRules
+from idp.oauth.errors import TooManyAttempts
 from idp.settings import Settings
 from idp.tokens.access import IssuedTokens
 from idp.tokens.issue import TokenIssuer
@@ -171,19 +172,22 @@ def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
     """Return the handlers of the grant types that are switched on."""
     unknown_keys = Throttle(HANDLES, clock=core.outside.clock, share=core.share)
 
-    def budget() -> bool:
+    def budget() -> LookupAttempt:
         try:
-            unknown_keys.reserve(source="handles").failed()
-        except Throttled:
-            return False
-        return True
+            return unknown_keys.reserve(source="handles")
+        except Throttled as error:
+            text = "Too many tokens that name no key of this provider. Try again later."
+            raise TooManyAttempts(text, error.retry_after) from None
 
     lookup = GrantLookup(grants=core.grants, handles=Handles(core.sealing), budget=budget)
     clock, audit = core.outside.clock, core.audit
     handlers: list[GrantHandler] = [
-        AuthorizationCodeGrant(lookup=lookup, issuer=tokens, clock=clock, audit=audit),
+        AuthorizationCodeGrant(
+            lookup=lookup, clients=core.clients, issuer=tokens, clock=clock, audit=audit
+        ),
         RefreshTokenGrant(
             lookup=lookup,
+            clients=core.clients,
             issuer=tokens,
             connectors=core.connectors.get,
             policy=refresh_policy(core.settings),

@@ -1,15 +1,17 @@
 """grant_type=authorization_code (RFC 6749 section 4.1.3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from idp.clock import Clock
 from idp.grants.base import store_is_away
 from idp.grants.lookup import GrantLookup
 from idp.log import AuditLog
-from idp.oauth.client import Client
+from idp.oauth.client import Client, Clients
 from idp.oauth.errors import InvalidGrant
 from idp.oauth.params import Parameters
 from idp.oauth.pkce import check_verifier
+from idp.oauth.scopes import check_peers
 from idp.tokens.authorization import authorization_of
 from idp.tokens.code import code_is_expired, spend_code
 from idp.tokens.issue import TokenIssuer, TokenSet
@@ -23,14 +25,48 @@ def _refusal() -> InvalidGrant:
     return InvalidGrant("The code or its code_verifier is not valid. Start the login again.")
 
 
+class UnconfirmedSpends:
+    """Codes that this process tried to spend and never heard whether it had.
+
+    The write may have been done. The client was told to try again, and its next try must not look
+    like a replay. The instant that the attempt wrote into the record tells our own write from
+    anybody else's.
+    """
+
+    _MOST = 10_000
+
+    def __init__(self) -> None:
+        self._attempts: dict[str, datetime] = {}
+
+    def remember(self, name: str, spent_at: datetime) -> None:
+        """Note an attempt; the oldest are forgotten first."""
+        self._attempts[name] = spent_at
+        if len(self._attempts) > self._MOST:
+            del self._attempts[next(iter(self._attempts))]
+
+    def is_ours(self, grant: Grant) -> bool:
+        """Return whether the code was spent by an attempt of ours that nobody got an answer to.
+
+        Says so once: the next use of the code is a replay.
+        """
+        if grant.code_spent_at is None or grant.ended_at is not None:
+            return False
+        if self._attempts.get(grant.name) != grant.code_spent_at:
+            return False
+        del self._attempts[grant.name]
+        return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationCodeGrant:
     """Spends codes."""
 
     lookup: GrantLookup
+    clients: Clients
     issuer: TokenIssuer
     clock: Clock
     audit: AuditLog
+    unconfirmed: UnconfirmedSpends = field(default_factory=UnconfirmedSpends)
     grant_type: str = "authorization_code"
 
     def allows(self, client: Client) -> bool:
@@ -47,6 +83,7 @@ class AuthorizationCodeGrant:
         try:
             stored = await self.lookup.by_code(code, _refusal())
             self._check_bound(stored.record, form, client)
+            check_peers(stored.record.scopes, client=client, clients=self.clients)
             return await self._spend(stored)
         except (NotFound, Unreadable):
             raise _refusal() from None
@@ -59,13 +96,23 @@ class AuthorizationCodeGrant:
             raise _refusal()
         check_verifier(form.get("code_verifier"), grant.code_challenge)
 
-    async def _spend(self, stored: Stored[Grant]) -> TokenSet:
+    async def _spent(self, stored: Stored[Grant]) -> Grant:
+        """Return the grant with its code spent, or ended by a replay."""
         now = self.clock()
-        if stored.record.code_spent_at is None and code_is_expired(stored.record, now):
+        grant = stored.record
+        if grant.code_spent_at is None and code_is_expired(grant, now):
             raise _refusal()
-        spent = (
-            await self.lookup.grants.update(stored, lambda grant: spend_code(grant, now))
-        ).record
+        if self.unconfirmed.is_ours(grant):
+            return grant
+        try:
+            spent = await self.lookup.grants.update(stored, lambda known: spend_code(known, now))
+        except StorageUnavailable:
+            self.unconfirmed.remember(grant.name, now)
+            raise
+        return spent.record
+
+    async def _spend(self, stored: Stored[Grant]) -> TokenSet:
+        spent = await self._spent(stored)
         if spent.ended_at is not None:
             self.audit("code_replayed", grant=spent.name, client=spent.client_id)
             raise _refusal()

@@ -3,10 +3,12 @@
 from datetime import timedelta
 from typing import Final, Protocol
 
+from idp.oauth.claims import Claims
 from idp.oauth.client import Client
-from idp.oauth.errors import TemporarilyUnavailable
+from idp.oauth.errors import InvalidScope, TemporarilyUnavailable
 from idp.oauth.params import Parameters
 from idp.tokens.issue import TokenSet
+from idp.tokens.size import TokenTooLarge, measure_id_token
 from storage.base import StorageUnavailable
 
 RETRY_AFTER: Final = timedelta(seconds=2)
@@ -27,6 +29,20 @@ class GrantHandler(Protocol):
     async def redeem(self, form: Parameters, client: Client) -> TokenSet:
         """Return tokens for an authenticated client that the grant allows. Raises OAuthError."""
         ...
+
+
+def check_size(claims: Claims) -> None:
+    """Refuse an ID token that no header could carry. Raises InvalidScope.
+
+    At login this is a page; groups may also grow between a login and a refresh.
+    """
+    try:
+        measure_id_token(claims)
+    except TokenTooLarge as error:
+        raise InvalidScope(
+            f"The ID token would have {error.size} bytes with {error.groups} groups, more than"
+            " applications accept. Ask an administrator to limit the groups."
+        ) from None
 
 
 def store_is_away(_: StorageUnavailable) -> TemporarilyUnavailable:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from idp.grants.base import check_size
 from idp.log import AuditLog
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import InvalidScope
@@ -30,5 +31,7 @@ class ClientCredentialsGrant:
         for refused in (OFFLINE_ACCESS, FEDERATED_ID):
             if refused in scope.scopes:
                 raise InvalidScope(f"{refused} needs a person who signs in.")
+        authorization = client_itself(client, scope.scopes)
+        check_size(self.issuer.id_claims(authorization))
         self.audit("tokens_issued", client=client.id, by="client_credentials")
-        return self.issuer.issue(client_itself(client, scope.scopes), refresh_token=None)
+        return self.issuer.issue(authorization, refresh_token=None)

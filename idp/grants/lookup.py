@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from idp.keys.handles import HandleBroken, HandleKeyUnknown, Handles, ParsedHandle
 from idp.oauth.errors import InvalidGrant
@@ -9,8 +10,21 @@ from storage.base import NotFound, Unreadable
 from storage.collection import Collection, Stored
 from storage.records import Grant
 
-LookupBudget = Callable[[], bool]
-"""Takes one look-up from a small budget and returns whether there was one left."""
+
+class LookupAttempt(Protocol):
+    """One look-up that was paid for."""
+
+    def succeeded(self) -> None:
+        """Tell that the text was genuine: it costs nothing."""
+        ...
+
+    def failed(self) -> None:
+        """Tell that it was not."""
+        ...
+
+
+LookupBudget = Callable[[], LookupAttempt]
+"""Pays for one look-up of a text that nothing authenticates. Raises TooManyAttempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,26 +41,37 @@ class GrantLookup:
     budget: LookupBudget
 
     async def by_code(self, text: str, refusal: InvalidGrant) -> Stored[Grant]:
-        """Return the grant of a code. Raises `refusal`, or StorageUnavailable."""
-        parsed = self._parsed(self.handles.parse_code, text, refusal)
-        return await self._proved(parsed, refusal)
+        """Return the grant of a code. Raises `refusal`, TooManyAttempts or StorageUnavailable."""
+        _, stored = await self._found(self.handles.parse_code, text, refusal)
+        return stored
 
     async def by_refresh_token(self, text: str, refusal: InvalidGrant) -> tuple[int, Stored[Grant]]:
         """Return generation and grant of a refresh token. Raises as `by_code`."""
-        parsed = self._parsed(self.handles.parse_refresh_token, text, refusal)
-        return parsed.generation, await self._proved(parsed, refusal)
+        parsed, stored = await self._found(self.handles.parse_refresh_token, text, refusal)
+        return parsed.generation, stored
 
-    def _parsed(
+    async def _found(
         self, parse: Callable[[str], ParsedHandle], text: str, refusal: InvalidGrant
-    ) -> ParsedHandle:
+    ) -> tuple[ParsedHandle, Stored[Grant]]:
         try:
-            return parse(text)
+            parsed = parse(text)
         except HandleKeyUnknown as unknown:
-            if not self.budget():
-                raise refusal from None
-            return unknown.parsed
+            attempt = self.budget()
+            return unknown.parsed, await self._proved_at_a_price(unknown.parsed, attempt, refusal)
         except HandleBroken:
             raise refusal from None
+        return parsed, await self._proved(parsed, refusal)
+
+    async def _proved_at_a_price(
+        self, parsed: ParsedHandle, attempt: LookupAttempt, refusal: InvalidGrant
+    ) -> Stored[Grant]:
+        try:
+            stored = await self._proved(parsed, refusal)
+        except InvalidGrant:
+            attempt.failed()
+            raise
+        attempt.succeeded()
+        return stored
 
     async def _proved(self, parsed: ParsedHandle, refusal: InvalidGrant) -> Stored[Grant]:
         try:

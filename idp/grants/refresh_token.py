@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 from connectors.base import ConnectorUnavailable, Identity, IdentityGone, Refreshable
 from idp.clock import Clock
-from idp.grants.base import RETRY_AFTER, store_is_away
+from idp.grants.base import RETRY_AFTER, check_size, store_is_away
 from idp.grants.lookup import GrantLookup
 from idp.log import AuditLog
-from idp.oauth.client import Client
+from idp.oauth.client import Client, Clients
 from idp.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from idp.oauth.params import Parameters
-from idp.oauth.scopes import narrow_scope
+from idp.oauth.scopes import check_peers, narrow_scope
 from idp.tokens.authorization import authorization_of, identity_of
 from idp.tokens.issue import TokenIssuer, TokenSet
 from idp.tokens.refresh import RefreshPolicy, Verdict, advance, judge
@@ -30,6 +30,7 @@ class RefreshTokenGrant:
     """Renews tokens, asking the connector each time whether the person still exists."""
 
     lookup: GrantLookup
+    clients: Clients
     issuer: TokenIssuer
     connectors: Callable[[str], object | None]
     policy: RefreshPolicy
@@ -50,6 +51,7 @@ class RefreshTokenGrant:
                 # Not the thief's grant to end: the family stays untouched (RFC 6749 section 6).
                 raise _refusal()
             scopes = narrow_scope(form.get("scope"), stored.record.scopes)
+            check_peers(scopes, client=client, clients=self.clients)
             grant = await self._renew(stored, generation)
         except (NotFound, Unreadable):
             raise _refusal() from None
@@ -66,6 +68,7 @@ class RefreshTokenGrant:
             # Whoever spent this generation asked the connector less than a minute ago.
             return stored.record
         identity = await self._identity_now(stored.record, verdict)
+        self._check_size(advance(stored.record, generation, identity, now, self.policy))
         renewed = await self.lookup.grants.update(
             stored, lambda grant: advance(grant, generation, identity, now, self.policy)
         )
@@ -77,6 +80,9 @@ class RefreshTokenGrant:
         if verdict is Verdict.RESTORED:
             self.audit("refresh_token_from_the_future", grant=stored.record.name)
         return renewed.record
+
+    def _check_size(self, grant: Grant) -> None:
+        check_size(self.issuer.id_claims(authorization_of(grant, grant.scopes)))
 
     async def _identity_now(self, grant: Grant, verdict: Verdict) -> Identity:
         """Return the person as they are now (a reused token is not worth asking for)."""

@@ -148,9 +148,8 @@ def _read_trusted(
 
 def _check_size(parameters: Parameters) -> None:
     """Keep the request small enough to travel sealed in a URL and a form."""
-    size = sum(len(name) + len(value) for name, value in parameters.values.items())
-    if size > LONGEST_REQUEST:
-        raise InvalidRequest(f"The request is longer than {LONGEST_REQUEST} characters.")
+    if parameters.size > LONGEST_REQUEST:
+        raise InvalidRequest(f"The request is longer than {LONGEST_REQUEST} bytes.")
 
 
 def _check_not_offered(parameters: Parameters) -> None:

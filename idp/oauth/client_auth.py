@@ -7,7 +7,7 @@ stand between them.
 import binascii
 import hmac
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -65,9 +65,13 @@ def _read_basic(authorization: str) -> Credentials:
     if len(encoded) % 4 or _BASE64.fullmatch(encoded) is None:
         raise InvalidClient("The Basic credentials are not base64.")
     try:
-        decoded = b64decode(encoded, validate=True).decode("utf-8")
+        octets = b64decode(encoded, validate=True)
+        decoded = octets.decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         raise InvalidClient("The Basic credentials are not base64 of UTF-8 text.") from None
+    if b64encode(octets).decode("ascii") != encoded:
+        # Spare bits: two texts for one secret are one too many.
+        raise InvalidClient("The Basic credentials are not base64.")
     client_id, colon, secret = decoded.partition(":")
     if not colon or not client_id:
         raise InvalidClient("The Basic credentials are not of the form client_id:client_secret.")

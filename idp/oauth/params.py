@@ -16,10 +16,14 @@ LONGEST_VALUE = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Form or query parameters: `values` by name, and the names that came more than once."""
+    """Form or query parameters: `values` by name, and the names that came more than once.
+
+    `size` is the number of bytes that they were sent as.
+    """
 
     values: Mapping[str, str]
     repeated: frozenset[str]
+    size: int = 0
 
     def get(self, name: str) -> str | None:
         """Return the value, or None when it was omitted or empty."""
@@ -38,6 +42,9 @@ class Parameters:
             # The names are the sender's own words: printable() in the error keeps them harmless.
             names = ", ".join(sorted(self.repeated))[:80]
             raise InvalidRequest(f"Sent more than once: {names}. Send each parameter once.")
+
+
+NO_PARAMETERS = Parameters(values={}, repeated=frozenset())
 
 
 def parse_parameters(raw: bytes) -> Parameters:
@@ -69,4 +76,4 @@ def parse_parameters(raw: bytes) -> Parameters:
             repeated.add(name)
         else:
             values[name] = value
-    return Parameters(values=values, repeated=frozenset(repeated))
+    return Parameters(values=values, repeated=frozenset(repeated), size=len(raw))

@@ -96,6 +96,15 @@ def narrow_scope(text: str | None, granted: tuple[str, ...]) -> tuple[str, ...]:
     return wanted
 
 
+def check_peers(scopes: tuple[str, ...], *, client: Client, clients: Clients) -> None:
+    """Check that every audience among granted scopes still trusts the client. Raises InvalidScope.
+
+    Trust may be withdrawn after a login; no token is issued for it from then on.
+    """
+    for peer in peers_of(scopes):
+        _check_trust(peer, client=client, clients=clients)
+
+
 def peers_of(scopes: tuple[str, ...]) -> tuple[str, ...]:
     """Return the client ids that the audience scopes among `scopes` name."""
     return tuple(

@@ -76,7 +76,9 @@ def _spent_at(state: RefreshState, generation: int) -> int:
 
 
 def _is_recent(second: int, now: datetime, policy: RefreshPolicy) -> bool:
-    return epoch_seconds(now) - second < policy.grace.total_seconds()
+    """Return whether a second lies within the grace window; errs by less than one, to be kind."""
+    grace = policy.grace.total_seconds()
+    return grace > 0 and epoch_seconds(now) - second <= grace
 
 
 def advance(
@@ -93,7 +95,8 @@ def advance(
     state = grant.refresh
     if state is None or verdict not in (Verdict.SPEND, Verdict.RESTORED):
         return grant
-    following = RefreshState(
+    following = replace(
+        state,
         generation=generation + 1,
         last_used_at=now,
         spent=_with_spent(state, generation, now, policy),
@@ -114,7 +117,8 @@ def advance(
 def _with_spent(
     state: RefreshState, generation: int, now: datetime, policy: RefreshPolicy
 ) -> tuple[tuple[int, int], ...]:
-    second = epoch_seconds(now)
+    # Never before the last entry: the clocks of two replicas may differ by seconds.
+    second = max(epoch_seconds(now), state.spent[-1][0] if state.spent else 0)
     entries = [entry for entry in state.spent if entry[0] != second]
     entries.append((second, generation))
     too_old = [entry for entry in entries if not _is_recent(entry[0], now, policy)]

@@ -8,6 +8,6 @@ meaning per request target. It does not own routes, pages, `Host` policy or read
 - `protocol`: one connection, on uvicorn's httptools protocol; `connections`: all of them.
 - `targets`, `framing`: what a request line and a head may look like; pure.
 - `documents`: answers made in advance, sent without a task.
-- `listeners`: binding, serving, draining. `tls`: certificates and their reload.
+- `addresses`: binding. `listeners`: serving, draining. `tls`: certificates and their reload.
 - `workers`: several processes on the same sockets.
 """

@@ -1,4 +1,4 @@
-"""Listeners: binding addresses, serving on all of them, and leaving without a failed request."""
+"""Listeners: serving on all of them at once, and leaving without a failed request."""
 
 import asyncio
 import logging
@@ -7,10 +7,10 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Self
 
 from idp.clock import Clock
 from idp.log import log_event
+from idp.transport.addresses import BACKLOG, Address, CannotListen, bind, bind_each
 from idp.transport.asgi import ASGIApp
 from idp.transport.connections import Connections
 from idp.transport.documents import Documents
@@ -19,74 +19,17 @@ from idp.transport.limits import Limits
 from idp.transport.protocol import HttpProtocol
 from idp.transport.sockets import accept_waiting
 
-_BACKLOG = 2048
+__all__ = [
+    "Address",
+    "CannotListen",
+    "Drain",
+    "Listener",
+    "bind",
+    "bind_each",
+    "serve",
+]
+
 _log = logging.getLogger("idp.transport")
-
-
-class CannotListen(Exception):
-    """An address that cannot be listened on: taken, not ours, not permitted, or none at all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where to listen; `name` is the place in the configuration file, for example "web.http"."""
-
-    name: str
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, name: str, text: str) -> Self:
-        """Read `host:port`, `[v6]:port` or `:port` (every interface). Raises CannotListen."""
-        host, colon, port = text.rpartition(":")
-        bare = host.removeprefix("[").removesuffix("]")
-        bracketed = host.startswith("[") and host.endswith("]")
-        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise CannotListen(f"{name}: {text!r} is not host:port; write for example 0.0.0.0:5556")
-        if ":" in bare and not bracketed:
-            raise CannotListen(f"{name}: write the IPv6 address of {text!r} in brackets: [::]:5556")
-        return cls(name=name, host=bare, port=int(port))
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.name} {host}:{self.port}"
-
-
-def bind(address: Address) -> socket.socket:
-    """Return a bound and listening socket, which may be handed to worker processes.
-
-    An empty host means every interface, IPv6 and IPv4. Raises CannotListen.
-    """
-    wanted = address.host or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
-    try:
-        found = socket.getaddrinfo(
-            wanted, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        family, _, _, _, sockaddr = found[0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise CannotListen(f"{address}: {_reason(error)}") from error
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(bool(address.host)))
-        bound.bind(sockaddr)
-        bound.listen(_BACKLOG)
-        bound.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-    except OSError as error:
-        bound.close()
-        raise CannotListen(f"{address}: {_reason(error)}") from error
-    return bound
-
-
-def _reason(error: OSError) -> str:
-    reason = (error.strerror or str(error)).lower()
-    hints = {
-        "address already in use": "another process listens there; stop it or choose another port",
-        "permission denied": "ports below 1024 need a privilege; choose a higher one",
-        "cannot assign requested address": "this machine has no such address",
-    }
-    return f"{reason}; {hints[reason]}" if reason in hints else reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +110,7 @@ class _Door:
             self._make_protocol,
             sock=self._listener.sock,
             ssl=self._listener.tls,
-            backlog=_BACKLOG,
+            backlog=BACKLOG,
             ssl_handshake_timeout=times[0],
             ssl_shutdown_timeout=times[1],
         )

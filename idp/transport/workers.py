@@ -2,9 +2,9 @@
 
 The parent binds, starts the workers and starts them anew when they die; it serves nothing itself.
 Workers are new interpreters, not forks: random generators, TLS state and connections are nobody's
-but their own. What they inherit is the listening sockets, so that a connection waiting to be
-accepted by a worker that dies is accepted by another, and a lifeline that tells them when the
-parent is gone.
+but their own. What they inherit is listening sockets, which the parent keeps open, so that a
+connection that waits for a worker that dies is accepted by the next, and a lifeline that tells them
+when the parent is gone.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from idp.log import log_event
@@ -37,20 +38,22 @@ class Patience:
     """A worker that lived this long did not fail at start."""
     first_delay: float = 0.1
     """Before a dead worker is replaced; doubled each time a worker dies unsettled."""
-    longest_delay: float = 30.0
+    longest_delay: float = 5.0
+    """Connections dealt to a worker that is not there wait as long."""
     stopping: float = 30.0
     """For workers to end after SIGTERM; then they are killed. Longer than the drain."""
 
 
 async def supervise(
-    count: int,
     command: WorkerCommand,
     *,
-    sockets: Sequence[socket.socket],
+    sockets: Sequence[Sequence[socket.socket]],
     patience: Patience,
     on_exit: Callable[[int], None] = lambda code: None,
 ) -> int:
-    """Keep `count` workers running until SIGTERM or SIGINT; return the exit status for the parent.
+    """Keep workers running until SIGTERM or SIGINT; return the exit status for the parent.
+
+    Each item of `sockets` is what one worker listens on (`bind_each` makes them).
 
     The sockets are closed here when it ends, so that the last worker decides about connections that
     still wait. SIGHUP is passed on. `on_exit` hears the exit status of each worker that ends by
@@ -61,7 +64,7 @@ async def supervise(
     lifeline, held = os.pipe()
     try:
         fleet = _Fleet(command, sockets, lifeline, patience, on_exit)
-        return await fleet.run(count)
+        return await fleet.run()
     finally:
         os.close(lifeline)
         os.close(held)
@@ -83,14 +86,13 @@ class _Fleet:
     def __init__(
         self,
         command: WorkerCommand,
-        sockets: Sequence[socket.socket],
+        sockets: Sequence[Sequence[socket.socket]],
         lifeline: int,
         patience: Patience,
         on_exit: Callable[[int], None],
     ) -> None:
         self._sockets = sockets
-        self._listeners = tuple(sock.fileno() for sock in sockets)
-        self._command = tuple(command(listeners=self._listeners, lifeline=lifeline))
+        self._command = command
         self._lifeline = lifeline
         self._patience = patience
         self._on_exit = on_exit
@@ -99,12 +101,12 @@ class _Fleet:
         self._settled = False
         self._failed_starts: list[int] = []
 
-    async def run(self, count: int) -> int:
+    async def run(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._pass_on, signal.SIGHUP)
-        keepers = [loop.create_task(self._keep_one(count)) for _ in range(count)]
+        keepers = [loop.create_task(self._keep_one(own)) for own in self._sockets]
         stopping = loop.create_task(self._stopping.wait())
         try:
             done, _ = await asyncio.wait({stopping, *keepers}, return_when=asyncio.FIRST_COMPLETED)
@@ -118,21 +120,21 @@ class _Fleet:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
-    async def _keep_one(self, count: int) -> None:
+    async def _keep_one(self, sockets: Sequence[socket.socket]) -> None:
         """Start a worker again whenever it ends, ever more slowly while it fails at start."""
         loop = asyncio.get_running_loop()
         delay = self._patience.first_delay
         first = True
         while not self._stopping.is_set():
             began = loop.time()
-            code = await self._run_worker()
+            code = await self._run_worker(sockets)
             if self._stopping.is_set():
                 return
             settled = loop.time() - began >= self._patience.settled
             self._settled = self._settled or settled
             if first and code != 0 and not settled:
                 self._failed_starts.append(code)
-            if len(self._failed_starts) == count and not self._settled:
+            if len(self._failed_starts) == len(self._sockets) and not self._settled:
                 self._stopping.set()
                 return
             log_event(_log, logging.ERROR, "worker_died", exit_status=code, restart_in=delay)
@@ -145,9 +147,11 @@ class _Fleet:
                 else min(delay * 2, self._patience.longest_delay)
             )
 
-    async def _run_worker(self) -> int:
+    async def _run_worker(self, sockets: Sequence[socket.socket]) -> int:
+        listeners = [sock.fileno() for sock in sockets]
+        command = self._command(listeners=listeners, lifeline=self._lifeline)
         process = await asyncio.create_subprocess_exec(
-            *self._command, pass_fds=(*self._listeners, self._lifeline)
+            *command, pass_fds=(*listeners, self._lifeline)
         )
         self._processes.add(process)
         if self._stopping.is_set():  # it was being started when the others were told to end
@@ -161,7 +165,7 @@ class _Fleet:
         """End every worker and return the worst of their exit statuses, 0 if all went well."""
         if self._failed_starts and not self._settled and not self._processes:
             return _exit_status(self._failed_starts[0])
-        for sock in self._sockets:
+        for sock in chain.from_iterable(self._sockets):
             sock.close()
         processes = tuple(self._processes)
         if not processes:

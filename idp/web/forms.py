@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from idp.oauth.errors import InvalidRequest
-from idp.oauth.params import MOST_FIELDS, Parameters, parse_parameters
+from idp.oauth.params import MOST_FIELDS, NO_PARAMETERS, Parameters, parse_parameters
 
 LARGEST_FORM = 64 * 1024
 _FORM = "application/x-www-form-urlencoded"
@@ -17,9 +17,34 @@ class BodyTooLarge(Exception):
 
 async def read_body(request: Request) -> bytes:
     """Return the raw body of a form. Raises InvalidRequest for another media type, BodyTooLarge."""
+    _check_media_type(request)
+    return await _read_stream(request)
+
+
+async def read_optional_form(request: Request) -> Parameters:
+    """Return the parameters of a form, none for an empty body. Raises as `read_form`."""
+    raw = await _read_stream(request)
+    if not raw:
+        return NO_PARAMETERS
+    _check_media_type(request)
+    return parse_parameters(raw)
+
+
+def single_authorization(request: Request) -> str | None:
+    """Return the Authorization header. Raises InvalidRequest if there are two."""
+    values = request.headers.getlist("authorization")
+    if len(values) > 1:
+        raise InvalidRequest("Sent more than once: Authorization. Send it once.")
+    return values[0] if values else None
+
+
+def _check_media_type(request: Request) -> None:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != _FORM:
         raise InvalidRequest(f"The body must be sent as {_FORM}.")
+
+
+async def _read_stream(request: Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():

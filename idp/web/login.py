@@ -208,7 +208,8 @@ class LoginEndpoint:
             state=state,
             sealed=sealed,
             browser=browser,
-            username=fields.get("login", ""),
+            # Bytes that are no UTF-8 can be nobody's name, and could not be shown again.
+            username=fields.get("login", "").encode("utf-8", "replace").decode(),
             password=fields.get("password", ""),
         )
 

@@ -14,7 +14,7 @@ from idp.oauth.client_auth import Credentials, read_credentials
 from idp.oauth.errors import InvalidRequest, OAuthError, UnauthorizedClient, UnsupportedGrantType
 from idp.oauth.params import Parameters
 from idp.web.errors import NO_STORE
-from idp.web.forms import read_form, read_query
+from idp.web.forms import read_form, read_query, single_authorization
 
 _CREDENTIALS = frozenset(("client_id", "client_secret", "code", "refresh_token"))
 
@@ -62,10 +62,7 @@ class TokenEndpoint:
         return form
 
     def _client(self, request: Request, form: Parameters) -> Client:
-        authorization = request.headers.getlist("authorization")
-        if len(authorization) > 1:
-            raise InvalidRequest("Sent more than once: Authorization. Send it once.")
-        credentials = read_credentials(authorization[0] if authorization else None, form)
+        credentials = read_credentials(single_authorization(request), form)
         return self.guard.authenticate(credentials, request)
 
     def _handler(self, form: Parameters, client: Client) -> GrantHandler:

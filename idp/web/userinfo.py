@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse, Response
 from idp.oauth.bearer import read_bearer
 from idp.oauth.claims import userinfo_claims
 from idp.oauth.errors import InsufficientScope, InvalidToken
-from idp.oauth.params import Parameters
+from idp.oauth.params import NO_PARAMETERS, Parameters
 from idp.oauth.scopes import OPENID
 from idp.tokens.issue import GRANT_CLAIM
 from idp.web.errors import NO_STORE
-from idp.web.forms import read_form, read_query
+from idp.web.forms import read_optional_form, read_query, single_authorization
 
 
 class AccessTokens(Protocol):
@@ -36,7 +36,7 @@ class UserinfoEndpoint:
     async def __call__(self, request: Request) -> Response:
         """Return the claims of the person. Raises OAuthError as RFC 6750 section 3.1 says."""
         token = read_bearer(
-            request.headers.get("authorization"),
+            single_authorization(request),
             query=read_query(request),
             form=await self._form(request),
         )
@@ -52,6 +52,7 @@ class UserinfoEndpoint:
         return JSONResponse(userinfo_claims(claims), headers=NO_STORE)
 
     async def _form(self, request: Request) -> Parameters:
-        if request.method != "POST" or request.headers.get("content-length", "0") == "0":
-            return Parameters(values={}, repeated=frozenset())
-        return await read_form(request)
+        """Return the form of a POST; one without a body has none, whatever its media type."""
+        if request.method != "POST":
+            return NO_PARAMETERS
+        return await read_optional_form(request)

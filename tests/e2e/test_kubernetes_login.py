@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from tests.kit import kubelogin
 from tests.kit.relying_party import RelyingParty
@@ -19,6 +19,7 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import bearer_user, exec_user
 from tests.kit.servers.trust import authentication_config, oidc_flags, wait_until_trusted
+from tests.kit.signing_in import send_login
 
 pytestmark = pytest.mark.servers
 
@@ -61,10 +62,10 @@ def test_person_signs_in_and_kubectl_knows_name_and_groups(
             cluster.kubectl, "auth", "whoami", "-o", "json", kubeconfig=kubeconfig
         )
         person.page.goto(_address(tmp_path))
-        _send(person.page, JANE, password="wrong")
+        send_login(person.page, JANE, password="wrong")
         expect(person.page.get_by_role("alert")).to_be_visible()
         assert not whoami.done()
-        _send(person.page, JANE, password=JANE.password)
+        send_login(person.page, JANE)
         expect(person.page.get_by_role("heading", name="You are signed in")).to_be_visible()
         user = whoami.result(timeout=30).document()["status"]
 
@@ -90,7 +91,7 @@ def test_second_call_needs_no_browser(
     with ThreadPoolExecutor(1) as terminal:
         first = terminal.submit(cluster.kubectl, "get", "pods", kubeconfig=kubeconfig)
         page.goto(_address(tmp_path))
-        _send(page, JANE, password=JANE.password)
+        send_login(page, JANE)
         first.result(timeout=30).check()
     (tmp_path / "address").unlink()
 
@@ -162,9 +163,3 @@ def _address(directory: Path) -> str:
         assert time.monotonic() < deadline, "the plugin did not ask to open a browser"
         time.sleep(0.05)
     return path.read_text()
-
-
-def _send(page: Page, account: Account, *, password: str) -> None:
-    page.get_by_label("Email").fill(account.email)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 import uvloop
 
 from idp.clock import system_clock
+from idp.transport.addresses import Address, bind
 from idp.transport.asgi import ASGIApp, Receive, Scope, Send
 from idp.transport.documents import Documents
 from idp.transport.limits import Limits
-from idp.transport.listeners import Address, Drain, Listener, bind, serve
+from idp.transport.listeners import Drain, Listener, serve
 
 BRISK = Limits(head=0.3, body=0.4, write=0.5, idle=0.9, handshake=0.5, discard=0.5, sweep=0.05)
 """Short deadlines, each another, so that a test sees which one has struck."""

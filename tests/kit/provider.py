@@ -22,7 +22,7 @@ import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
 
-from idp.app import Provider, Surroundings, build_provider
+from idp.app import Connectors, Provider, Surroundings, build_provider
 from idp.settings import parse
 from storage.base import Backend
 from tests.kit.clock import HandClock
@@ -227,6 +227,7 @@ def provider_under_test(
     *,
     clock: HandClock | None = None,
     wrap_backend: Callable[[Backend], Backend] | None = None,
+    wrap_connectors: Callable[[Connectors], Connectors] | None = None,
 ) -> Iterator[ProviderUnderTest]:
     """Build and start a provider for a configuration; closed at the end."""
     settings = parse(json.dumps(config or base_config()), environ={}, directory=Path.cwd())
@@ -239,6 +240,7 @@ def provider_under_test(
         exposed=registry,
         pause=_no_pause,
         wrap_backend=wrap_backend or (lambda backend: backend),
+        wrap_connectors=wrap_connectors or (lambda connectors: connectors),
     )
     with start_blocking_portal("asyncio") as portal:
         provider = portal.call(build_provider, settings, outside)

@@ -42,11 +42,12 @@ def provider_config(
     ca: CertificateAuthority | None,
     overrides: Mapping[str, object] | None = None,
     clients: Sequence[Mapping[str, object]] = (),
+    redirect_uri_of_the_example: str = "http://127.0.0.1:5555/callback",
 ) -> dict[str, object]:
     """Return a configuration on a free port: https with an authority, http without one.
 
     State, certificate and key lie in `directory`. `overrides` replaces whole top-level keys;
-    `clients` come first in the list of clients.
+    `clients` come before those that are always there.
     """
     address = f"127.0.0.1:{free_port()}"
     web: dict[str, object] = {"http": address}
@@ -65,7 +66,7 @@ def provider_config(
             "grantTypes": ["authorization_code", "refresh_token", "client_credentials"],
             "skipApprovalScreen": True,
         },
-        "staticClients": [*clients, *_clients()],
+        "staticClients": [*clients, *_clients(redirect_uri_of_the_example)],
         "enablePasswordDB": True,
         "staticPasswords": [_user(account) for account in (JANE, OMAR, MALLORY)],
         **(overrides or {}),
@@ -80,7 +81,7 @@ def grants_stored(directory: Path) -> int:
         return int(found.fetchone()[0])
 
 
-def _clients() -> list[Mapping[str, object]]:
+def _clients(redirect_uri_of_the_example: str) -> list[Mapping[str, object]]:
     return [
         {
             "id": AUDIENCE,
@@ -93,7 +94,7 @@ def _clients() -> list[Mapping[str, object]]:
             "id": "example-app",
             "name": "Example application",
             "secret": EXAMPLE_SECRET,
-            "redirectURIs": ["http://127.0.0.1:5555/callback"],
+            "redirectURIs": [redirect_uri_of_the_example],
         },
         {"id": "command-line", "name": "Command line", "public": True},
         {

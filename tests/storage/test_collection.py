@@ -116,13 +116,36 @@ async def test_a_write_whose_answer_was_lost_is_done_and_unavailable() -> None:
     with pytest.raises(AlreadyExists):
         await collection.create(grant())
     stored = await collection.get("g1")
-    faults.next("replace", None, LosesAnswer())
-    stored = await collection.update(stored, refreshed)
+    faults.next("replace", LosesAnswer())
+    faults.next("read", Fails())
     with pytest.raises(StorageUnavailable):
         await collection.update(stored, refreshed)
-    assert generation((await collection.get("g1")).record) == 2
+    assert generation((await collection.get("g1")).record) == 1
     # The version in hand is old now; the change is applied to what is there.
-    assert generation((await collection.update(stored, refreshed)).record) == 3
+    assert generation((await collection.update(stored, refreshed)).record) == 2
+
+
+async def test_an_update_whose_answer_was_lost_is_found_and_taken_for_done() -> None:
+    faults = Faults()
+    collection = flaky(faults, Time())
+    stored = await collection.create(grant())
+    faults.next("replace", LosesAnswer())
+    stored = await collection.update(stored, refreshed)
+    assert generation(stored.record) == 1
+    assert faults.writes == 2
+    # The version is that of the store: the next update needs no other try.
+    assert generation((await collection.update(stored, refreshed)).record) == 2
+    assert faults.writes == 3
+
+
+async def test_an_update_that_was_not_done_is_not_taken_for_done() -> None:
+    faults = Faults()
+    collection = flaky(faults, Time())
+    stored = await collection.create(grant())
+    faults.next("replace", Fails())
+    with pytest.raises(StorageUnavailable):
+        await collection.update(stored, refreshed)
+    assert generation((await collection.get("g1")).record) == 0
 
 
 async def test_a_slow_call_is_done_in_the_end() -> None:

@@ -207,13 +207,14 @@ def test_an_outage_keeps_the_last_ring_and_says_so() -> None:
     run(main)
 
 
-def test_a_lost_answer_to_a_rotation_is_found_out_at_the_next_tick() -> None:
+def test_a_lost_answer_to_a_rotation_that_cannot_be_looked_up_is_found_out_later() -> None:
     async def main() -> None:
         shop = Shop()
         replica = shop.replica()
         ring = await replica.keeper.start()
         shop.clock.turn(60 * MINUTE)
         replica.faults.next("replace", LosesAnswer())
+        replica.faults.next("read", None, Fails())
         assert (await replica.keeper.tick(shop.clock())).problem is not None
         assert replica.kid == signing(ring)
         kept = await replica.keeper.tick(shop.clock())

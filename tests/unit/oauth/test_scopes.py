@@ -113,10 +113,10 @@ def test_no_trust_and_no_such_client_are_one_answer() -> None:
 
 
 @pytest.mark.covers("CV-3")
-@pytest.mark.parametrize("peer", ["", "API", "api ", "api/", "*", "app,api", "api:x", "%61pi"])
+@pytest.mark.parametrize("peer", ["", "API", "api/", "*", "app,api", "api:x", "%61pi", "ap"])
 def test_an_audience_is_compared_exactly(peer: str) -> None:
     with pytest.raises(InvalidScope):
-        read(f"openid {AUDIENCE_PREFIX}{peer.strip() + '!' if peer.endswith(' ') else peer}")
+        read(f"openid {AUDIENCE_PREFIX}{peer}")
 
 
 @pytest.mark.covers("CV-3")

@@ -11,7 +11,8 @@ from contextlib import closing
 
 import pytest
 
-from idp.transport.listeners import Address, CannotListen, Drain, bind
+from idp.transport.addresses import Address, CannotListen, bind, bind_each
+from idp.transport.listeners import Drain
 from tests.kit.http_server import EchoApp, RunningServer, read_answer, read_to_end, serving
 
 GET = b"GET / HTTP/1.1\r\nHost: idp.example\r\n\r\n"
@@ -58,6 +59,16 @@ def test_taken_address_is_named_with_a_way_out() -> None:
         expected = f"web.http 127.0.0.1:{port}: address already in use; another process"
         with pytest.raises(CannotListen, match=expected):
             bind(Address(name="web.http", host="127.0.0.1", port=port))
+
+
+def test_address_for_several_workers_is_refused_when_anybody_is_there() -> None:
+    socks = bind_each(Address(name="first", host="127.0.0.1", port=0), 3)
+    ports = {sock.getsockname()[1] for sock in socks}
+    assert len(ports) == 1
+    with pytest.raises(CannotListen, match="already in use"):
+        bind_each(Address(name="web.http", host="127.0.0.1", port=ports.pop()), 2)
+    for sock in socks:
+        sock.close()
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-name.invalid"])

@@ -1,0 +1,175 @@
+"""The provider stops, in good order or not, and comes back: nobody signs in again."""
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urljoin
+
+import httpx
+import pytest
+
+from tests.kit.relying_party import RelyingParty, read_form, submit_login
+from tests.kit.scene import AUDIENCE, JANE, provider_config
+from tests.kit.servers.certificates import CertificateAuthority
+from tests.kit.servers.idp_process import IdpProcess
+from tests.kit.servers.kube_api_server import KubeApiServer
+from tests.kit.servers.kubectl import oidc_user
+from tests.kit.servers.process import free_port
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(scope="module")
+def provider(
+    ca: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IdpProcess]:
+    """Yield a provider with telemetry: so it drains as it does in a cluster."""
+    directory = tmp_path_factory.mktemp("provider")
+    telemetry = {"http": f"127.0.0.1:{free_port()}"}
+    # Every call of kubectl refreshes.
+    expiry = {"idTokens": "10s", "authCodes": "5m"}
+    config = provider_config(directory, ca=ca, overrides={"telemetry": telemetry, "expiry": expiry})
+    with IdpProcess(config, cwd=directory, ca=ca) as running:
+        yield running
+
+
+@pytest.fixture(params=["SIGTERM", "SIGKILL"])
+def stop(request: pytest.FixtureRequest, provider: IdpProcess) -> Callable[[], None]:
+    stops = {"SIGTERM": provider.stop, "SIGKILL": provider.kill}
+    return stops[request.param]
+
+
+def test_nobody_signs_in_again_after_a_restart(
+    provider: IdpProcess,
+    stop: Callable[[], None],
+    cluster: KubeApiServer,
+    party: RelyingParty,
+    ca: CertificateAuthority,
+    tmp_path: Path,
+) -> None:
+    tokens = party.sign_in(JANE.email, JANE.password)
+    with_code = party.depart()
+    location = submit_login(party.http, with_code.url, login=JANE.email, password=JANE.password)
+    with_form = party.depart()
+    form = read_form(party.http.get(with_form.url).text)
+    user = oidc_user(
+        {
+            "idp-issuer-url": party.issuer,
+            "idp-certificate-authority-data": base64.b64encode(ca.pem.encode()).decode(),
+            "client-id": AUDIENCE,
+            "id-token": tokens.id_token,
+            "refresh-token": tokens.refresh_token,
+        }
+    )
+    kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig", user=user)
+    keys = party.http.get("/keys").json()
+
+    stop()
+    provider.start()
+
+    assert party.http.get("/keys").json() == keys
+    assert party.userinfo(tokens.access_token).status_code == 200
+    cluster.kubectl("auth", "whoami", kubeconfig=kubeconfig).check()
+    assert party.refresh(tokens.refresh_token).refresh_token
+    assert party.redeem(party.code_of(location, with_code), with_code).id_token
+    sent = party.http.post(
+        urljoin(with_form.url, form.action),
+        data={**form.fields, "login": JANE.email, "password": JANE.password},
+    )
+    assert party.redeem(party.code_of(sent.headers["location"], with_form), with_form).id_token
+
+
+def test_requests_fail_only_while_the_provider_is_down(
+    provider: IdpProcess, party: RelyingParty
+) -> None:
+    token = party.sign_in(JANE.email, JANE.password).refresh_token
+    form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": AUDIENCE}
+    with provider.client() as refreshing, provider.client() as reading:
+        work = [
+            _Load(lambda: refreshing.post("/token", data=form)),
+            _Load(lambda: reading.get("/keys")),
+            _Load(lambda: _once(provider, "/.well-known/openid-configuration")),
+            _Load(lambda: _once(provider, "/auth?client_id=nobody", expected=400)),
+        ]
+        with ThreadPoolExecutor(len(work)) as threads:
+            for load in work:
+                threads.submit(load.run)
+            try:
+                time.sleep(1)
+                stopped_at = time.monotonic()
+                provider.stop()
+                down_at = time.monotonic()
+                provider.start()
+                up_at = time.monotonic()
+                time.sleep(1)
+            finally:
+                for load in work:
+                    load.done.set()
+
+    for load in work:
+        assert load.good > 20
+        for at, problem in load.problems:
+            # The last half second of a drain is when the sockets close.
+            assert down_at - 0.5 < at < up_at, f"{problem} {at - stopped_at:.2f} s after SIGTERM"
+            assert problem.startswith("ConnectError"), problem
+
+
+@pytest.mark.covers("R-33")
+def test_token_whose_answer_was_lost_in_a_crash_still_works(
+    provider: IdpProcess, party: RelyingParty
+) -> None:
+    token = party.sign_in(JANE.email, JANE.password).refresh_token
+
+    for _ in range(3):
+        crash = threading.Timer(0.5, provider.kill)
+        crash.start()
+        token = _refresh_until_it_fails(party, token)
+        crash.join()
+        provider.start()
+        token = party.refresh(token).refresh_token
+
+
+def _refresh_until_it_fails(party: RelyingParty, token: str) -> str:
+    """Return the refresh token that the last answer brought, or the one before it got lost."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            token = party.refresh(token).refresh_token
+        except httpx.TransportError:
+            return token
+    pytest.fail("the provider was killed, and yet it answers")
+
+
+@dataclass(slots=True)
+class _Load:
+    """Asks the same again and again, and writes down when it went wrong."""
+
+    ask: Callable[[], httpx.Response]
+    done: threading.Event = field(default_factory=threading.Event)
+    problems: list[tuple[float, str]] = field(default_factory=list)
+    good: int = 0
+
+    def run(self) -> None:
+        while not self.done.is_set():
+            try:
+                answer = self.ask()
+            except httpx.TransportError as error:
+                self.problems.append((time.monotonic(), f"{type(error).__name__}: {error}"))
+            else:
+                if answer.status_code >= 400:
+                    self.problems.append((time.monotonic(), f"{answer.status_code}"))
+                self.good += 1
+            time.sleep(0.02)
+
+
+def _once(provider: IdpProcess, path: str, *, expected: int = 200) -> httpx.Response:
+    """Ask over a connection of its own."""
+    with provider.client() as http:
+        answer = http.get(path)
+    if answer.status_code == expected:
+        answer.status_code = 200
+    return answer

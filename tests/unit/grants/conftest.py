@@ -1,0 +1,28 @@
+"""Fixtures: a signer made once, and a world for each test."""
+
+from dataclasses import replace
+
+import pytest
+
+from idp.keys.jwks import new_signing_key
+from idp.keys.signer import Signer
+from storage.records import KeyRing
+from tests.kit.clock import HandClock
+from tests.unit.grants.world import World
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def signer() -> Signer:
+    now = HandClock()()
+    key = replace(new_signing_key("ES256", now), signs_from=now)
+    return Signer(KeyRing(name="keys", keys=(key,)), default_alg="ES256")
+
+
+@pytest.fixture
+def world(signer: Signer) -> World:
+    return World(signer=signer)

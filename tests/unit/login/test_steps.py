@@ -1,0 +1,92 @@
+"""What comes next in a login, by request and by policy."""
+
+from dataclasses import replace
+
+import pytest
+
+from idp.login.steps import (
+    Choose,
+    SignInWith,
+    StepPolicy,
+    known_connector,
+    needs_approval,
+    next_step,
+)
+from idp.oauth.authorize import AuthorizationRequest, Refused, Target
+from idp.oauth.errors import Untrusted
+
+REQUEST = AuthorizationRequest(
+    target=Target(client_id="app", redirect_uri="https://app.example.com/cb", state="s"),
+    scopes=("openid",),
+    peers=(),
+    nonce="",
+    code_challenge="",
+    prompts=frozenset(),
+    max_age=None,
+    login_hint="",
+    hinted_subject="",
+    connector_id="",
+)
+ONE = StepPolicy(connector_ids=("local",), skip_approval=True, always_choose=False)
+TWO = replace(ONE, connector_ids=("local", "ldap"))
+NONE = replace(ONE, connector_ids=())
+
+
+def asking(*prompts: str, connector_id: str = "") -> AuthorizationRequest:
+    return replace(REQUEST, prompts=frozenset(prompts), connector_id=connector_id)
+
+
+@pytest.mark.parametrize(
+    ("request_", "policy", "step"),
+    [
+        (asking(), ONE, SignInWith("local")),
+        (asking("login"), ONE, SignInWith("local")),
+        (asking("consent"), ONE, SignInWith("local")),
+        (asking("select_account"), ONE, Choose()),
+        (asking(), replace(ONE, always_choose=True), Choose()),
+        (asking(), TWO, Choose()),
+        (asking(), NONE, Choose()),
+        (asking(connector_id="ldap"), TWO, SignInWith("ldap")),
+        (asking("select_account", connector_id="ldap"), TWO, SignInWith("ldap")),
+        (asking(connector_id="local"), replace(ONE, always_choose=True), SignInWith("local")),
+    ],
+)
+def test_the_first_step(
+    request_: AuthorizationRequest, policy: StepPolicy, step: Choose | SignInWith
+) -> None:
+    assert next_step(request_, policy) == step
+
+
+@pytest.mark.covers("R-7")
+@pytest.mark.parametrize("policy", [ONE, TWO, NONE, replace(ONE, always_choose=True)])
+@pytest.mark.parametrize("connector_id", ["", "local", "ghost"])
+def test_prompt_none_is_login_required_whatever_else_is_asked(
+    policy: StepPolicy, connector_id: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        next_step(asking("none", connector_id=connector_id), policy)
+    assert refused.value.error.code == "login_required"
+    assert refused.value.target == REQUEST.target
+
+
+@pytest.mark.covers("CV-9")
+@pytest.mark.parametrize("connector_id", ["ghost", "LOCAL", "local ", "local/login", "../local"])
+def test_a_connector_that_does_not_exist_is_a_page(connector_id: str) -> None:
+    with pytest.raises(Untrusted) as untrusted:
+        next_step(asking(connector_id=connector_id), TWO)
+    assert connector_id not in untrusted.value.problem + untrusted.value.remedy.replace(
+        "connectors", ""
+    )
+    with pytest.raises(Untrusted):
+        known_connector(connector_id, TWO)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "skip_approval", "asked"),
+    [((), True, False), ((), False, True), (("consent",), True, True), (("login",), True, False)],
+)
+def test_who_is_asked_to_approve(
+    prompts: tuple[str, ...], skip_approval: bool, asked: bool
+) -> None:
+    policy = replace(ONE, skip_approval=skip_approval)
+    assert needs_approval(asking(*prompts), policy) == asked

@@ -1,0 +1,79 @@
+"""The discovery document says what is served, and nothing else (R-106)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from idp.oauth.client_auth import METHODS
+from idp.oauth.metadata import Served, discovery_document
+from idp.oauth.pkce import check_challenge, challenge_of
+from idp.oauth.prompt import read_prompt
+from idp.oauth.scopes import split_scope
+
+ISSUER = "https://idp.example.com/dex"
+
+
+def document(issuer: str = ISSUER) -> dict[str, Any]:
+    served = Served(
+        issuer=issuer,
+        grant_types=("refresh_token", "authorization_code"),
+        signing_algorithms=("RS256", "ES256"),
+    )
+    parsed: dict[str, Any] = json.loads(discovery_document(served))
+    return parsed
+
+
+@pytest.mark.covers("R-106")
+@pytest.mark.parametrize("issuer", [ISSUER, "https://idp.example.com", "http://127.0.0.1:5556"])
+def test_the_issuer_is_the_configured_one_byte_for_byte(issuer: str) -> None:
+    found = document(issuer)
+    assert found["issuer"] == issuer
+    assert found["authorization_endpoint"] == f"{issuer}/auth"
+    assert found["token_endpoint"] == f"{issuer}/token"
+    assert found["jwks_uri"] == f"{issuer}/keys"
+    assert found["userinfo_endpoint"] == f"{issuer}/userinfo"
+
+
+@pytest.mark.covers("R-9", "R-13", "R-14", "R-106")
+def test_what_is_not_served_is_said_not_to_be() -> None:
+    found = document()
+    assert found["response_types_supported"] == ["code"]
+    assert found["response_modes_supported"] == ["query"]
+    assert found["code_challenge_methods_supported"] == ["S256"]
+    assert found["claims_parameter_supported"] is False
+    assert found["request_parameter_supported"] is False
+    assert found["request_uri_parameter_supported"] is False
+    assert found["authorization_response_iss_parameter_supported"] is True
+    for endpoint in ("registration", "end_session", "revocation", "introspection",
+                     "device_authorization", "pushed_authorization_request"):  # fmt: skip
+        assert f"{endpoint}_endpoint" not in found
+
+
+@pytest.mark.spec("OpenID Connect Discovery", "3")
+def test_everything_that_must_be_there_is_there() -> None:
+    found = document()
+    assert found["subject_types_supported"] == ["public"]
+    assert found["id_token_signing_alg_values_supported"] == ["ES256", "RS256"]
+    assert "openid" in found["scopes_supported"]
+    assert found["grant_types_supported"] == ["authorization_code", "refresh_token"]
+    assert found["token_endpoint_auth_methods_supported"] == list(METHODS)
+    assert {"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce"} <= set(
+        found["claims_supported"]
+    )
+
+
+@pytest.mark.covers("R-106")
+def test_what_is_advertised_is_understood() -> None:
+    found = document()
+    for prompt in found["prompt_values_supported"]:
+        assert read_prompt(prompt, None) == {prompt}
+    for method in found["code_challenge_methods_supported"]:
+        assert check_challenge(challenge_of("x"), method)
+    assert split_scope(" ".join(found["scopes_supported"])) == tuple(found["scopes_supported"])
+
+
+def test_every_replica_writes_the_same_bytes() -> None:
+    served = Served(issuer=ISSUER, grant_types=("b", "a"), signing_algorithms=("ES256", "RS256"))
+    other = Served(issuer=ISSUER, grant_types=("a", "b"), signing_algorithms=("RS256", "ES256"))
+    assert discovery_document(served) == discovery_document(other)

@@ -1,0 +1,118 @@
+"""Our own tokens at our own doors: the right kind, the right time, nothing else (RFC 8725 3.11)."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from idp.keys.jwks import new_signing_key
+from idp.keys.signer import Signer
+from idp.keys.verify import Verifier
+from idp.oauth.errors import InvalidRequest, InvalidToken
+from idp.tokens.access import IssuedTokens
+from storage.records import KeyRing
+from tests.kit.clock import HandClock
+
+ISSUER = "https://idp.example.com"
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def ring() -> KeyRing:
+    key = replace(new_signing_key("ES256", NOW), signs_from=NOW)
+    return KeyRing(name="keys", keys=(key,))
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock(NOW)
+
+
+@pytest.fixture
+def doors(ring: KeyRing, clock: HandClock) -> IssuedTokens:
+    return IssuedTokens(verifier=Verifier(ring), issuer=ISSUER, clock=clock)
+
+
+def token(ring: KeyRing, typ: str, **changes: Any) -> str:
+    seconds = int(NOW.timestamp())
+    claims = {
+        "iss": ISSUER, "sub": "alice", "aud": ISSUER, "iat": seconds, "exp": seconds + 3600,
+        **changes,
+    }  # fmt: skip
+    present = {name: value for name, value in claims.items() if value is not None}
+    return Signer(ring, default_alg="ES256").sign(present, typ=typ)
+
+
+def test_a_good_access_token_is_let_in(ring: KeyRing, doors: IssuedTokens) -> None:
+    assert doors.verify(token(ring, "at+jwt"))["sub"] == "alice"
+    assert doors.verify(token(ring, "at+jwt", aud=[ISSUER, "kubernetes"]))["sub"] == "alice"
+
+
+@pytest.mark.covers("R-45")
+@pytest.mark.parametrize("typ", ["JWT", "AT+JWT", "application/at+jwt", "logout+jwt", "", "jwt"])
+def test_another_kind_of_token_is_no_access_token(
+    ring: KeyRing, doors: IssuedTokens, typ: str
+) -> None:
+    with pytest.raises(InvalidToken):
+        doors.verify(token(ring, typ))
+
+
+@pytest.mark.covers("R-45")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "app"},
+        {"aud": ["app"]},
+        {"aud": [ISSUER + "/"]},
+        {"aud": None},
+        {"aud": {ISSUER: 1}},
+        {"iss": ISSUER + "/"},
+        {"iss": "https://other.example.com"},
+        {"iss": None},
+    ],
+)
+def test_an_access_token_must_be_from_us_and_for_us(
+    ring: KeyRing, doors: IssuedTokens, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(InvalidToken):
+        doors.verify(token(ring, "at+jwt", **changes))
+
+
+def test_an_access_token_dies_in_the_second_of_its_exp(
+    ring: KeyRing, doors: IssuedTokens, clock: HandClock
+) -> None:
+    text = token(ring, "at+jwt")
+    clock.turn(3599.999)
+    assert doors.verify(text)
+    clock.turn(0.001)
+    with pytest.raises(InvalidToken):
+        doors.verify(text)
+
+
+@pytest.mark.covers("R-45", "R-15")
+def test_a_hint_is_an_id_token_expired_or_not(
+    ring: KeyRing, doors: IssuedTokens, clock: HandClock
+) -> None:
+    hint = token(ring, "JWT", aud="app")
+    assert doors.subject_of_hint(hint) == "alice"
+    clock.turn(timedelta(days=3))
+    assert doors.subject_of_hint(hint) == "alice"
+    for wrong in (token(ring, "at+jwt"), token(ring, "logout+jwt"), "x", "", hint + "x"):
+        with pytest.raises(InvalidRequest):
+            doors.subject_of_hint(wrong)
+
+
+@pytest.mark.covers("R-41", "CV-34")
+def test_no_altered_byte_is_accepted(ring: KeyRing, doors: IssuedTokens) -> None:
+    good = token(ring, "at+jwt")
+    for position, character in enumerate(good):
+        other = "A" if character != "A" else "B"
+        for text in (
+            good[:position] + other + good[position + 1 :],
+            good[:position] + good[position + 1 :],
+            good[:position] + character + good[position:],
+            good[:position],
+        ):
+            with pytest.raises(InvalidToken):
+                doors.verify(text)
