@@ -17,8 +17,8 @@ from idp.app import Provider, Surroundings, build_provider
 from idp.clock import Clock
 from idp.log import log_event
 from idp.settings import Settings
-from idp.transport.limits import Limits
 from idp.transport.addresses import Address, bind, bind_each
+from idp.transport.limits import Limits
 from idp.transport.listeners import Drain, Listener, serve
 from idp.transport.tls import ServerTls, TlsSettings, TlsUnusable, follow_files
 from idp.transport.workers import Patience, follow_parent, supervise

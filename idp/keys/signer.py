@@ -6,6 +6,7 @@ joserfc's algorithms are used directly: they cost nothing beside the signature i
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from idp.keys import base64url
@@ -57,8 +58,7 @@ class Signer:
             if name in claims and type(claims[name]) is not int:
                 raise ClaimOfWrongKind(f"the claim {name} must be an int, in whole seconds")
         key = self._key(alg)
-        header = _json({"alg": key.alg, "kid": key.kid, "typ": typ})
-        signing_input = f"{base64url.encode(header)}.{base64url.encode(_json(claims))}"
+        signing_input = f"{_header(key.alg, key.kid, typ)}.{base64url.encode(_json(claims))}"
         return f"{signing_input}.{base64url.encode(key.sign(signing_input.encode('ascii')))}"
 
     def _key(self, alg: str | None) -> PrivateKey:
@@ -68,6 +68,12 @@ class Signer:
         if key is None:
             raise RingIncomplete(f"no key signs with {alg or self._default_alg}")
         return key
+
+
+@lru_cache(maxsize=64)
+def _header(alg: str, kid: str, typ: str) -> str:
+    """Return the encoded header: the same few again and again."""
+    return base64url.encode(_json({"alg": alg, "kid": kid, "typ": typ}))
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -8,12 +8,16 @@ has accepted the name: a directory has matching rules of its own, and what a per
 its log as they typed it.
 """
 
+import re
 import unicodedata
 
 from precis_i18n import get_profile
 
 _LONGEST = 255
 """Bytes of UTF-8, typed and canonical."""
+
+_PLAIN = re.compile(r"[!-~]+")
+"""Printable ASCII without spaces."""
 
 _PROFILE = get_profile("UsernameCaseMapped:CaseFold")
 """RFC 8265 maps to lower case; directories fold, as `straße` and `STRASSE` are one name there."""
@@ -39,6 +43,9 @@ def canonical(username: str) -> str:
     typed = as_typed(username)
     if not 0 < len(typed) <= _LONGEST:
         raise UsernameRefused("a user name has 1 to 255 bytes")
+    if _PLAIN.fullmatch(typed):
+        # What nearly everybody types, and what the profile does to it (RFC 8264 section 9.11).
+        return typed.lower()
     try:
         name = " ".join(_PROFILE.enforce(part) for part in typed.split(" ") if part)
         longest = max(len(typed.encode()), len(name.encode()))
@@ -57,6 +64,9 @@ def throttle_name(username: str) -> str:
     there, and each spelling must not bring fresh tries. Two people who share this form wait for
     each other's mistakes and nothing else. Raises UsernameRefused.
     """
-    letters = unicodedata.normalize("NFD", canonical(username))
+    name = canonical(username)
+    if name.isascii():
+        return name
+    letters = unicodedata.normalize("NFD", name)
     bare = "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
     return unicodedata.normalize("NFC", bare)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from prometheus_client import Counter, Histogram
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -65,6 +66,8 @@ class Outermost:
         self._metrics = metrics
         self._new_id = new_id
         self._logger = logging.getLogger("idp.web")
+        # Finding a child by its labels costs more than counting with it; there are few.
+        self._counted: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -95,8 +98,15 @@ class Outermost:
         endpoint = scope.get("endpoint")
         route = getattr(endpoint, "route_name", "none")
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        self._metrics.requests.labels(route, method, status).inc()
-        self._metrics.request_seconds.labels(route).observe(seconds)
+        counted = self._counted.get((route, method, status))
+        if counted is None:
+            counted = (
+                self._metrics.requests.labels(route, method, status),
+                self._metrics.request_seconds.labels(route),
+            )
+            self._counted[route, method, status] = counted
+        counted[0].inc()
+        counted[1].observe(seconds)
         log_event(
             self._logger,
             logging.DEBUG,

@@ -8,7 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal, get_args
@@ -203,7 +203,8 @@ def own_path(url: str | None) -> str | None:
     return url if url is not None and _OWN_PATH.fullmatch(url) else None
 
 
-def content_security_policy(branding: Branding, *, form_action: Sequence[str]) -> str:
+@lru_cache(maxsize=256)
+def content_security_policy(branding: Branding, *, form_action: tuple[str, ...]) -> str:
     """Return the policy that every page works under: no script at all (R-55, R-56).
 
     `form_action` are CSP sources such as "'self'", "https://app.example.com" or "com.example.app:";

@@ -128,7 +128,7 @@ def extreme() -> Mapping[str, str]:
 
 def open_page(context: BrowserContext, html: str) -> Page:
     """Open one page as the provider would serve it, with its policy and its assets."""
-    policy = content_security_policy(Branding(), form_action=["'self'"])
+    policy = content_security_policy(Branding(), form_action=("'self'",))
 
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN)

@@ -63,6 +63,10 @@ class Budget:
     def failed(self) -> None:
         """Keep it."""
 
+    def unknown(self) -> None:
+        """Give it back: nobody could say."""
+        self.left += 1
+
 
 @dataclass(slots=True, kw_only=True)
 class World:

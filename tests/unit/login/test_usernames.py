@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
+from precis_i18n import get_profile
 
 from idp.login.usernames import UsernameRefused, as_typed, canonical, throttle_name
 
@@ -178,3 +179,8 @@ def test_spellings_of_one_name_are_counted_together(typed: str) -> None:
             throttle_name(typed)
         return
     assert throttle_name(typed) == throttle_name(name)
+
+
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=40))
+def test_plain_names_take_a_short_cut_to_the_same_place(name: str) -> None:
+    assert canonical(name) == get_profile("UsernameCaseMapped:CaseFold").enforce(name)

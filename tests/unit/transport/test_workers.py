@@ -124,4 +124,4 @@ def test_failure_of_every_first_start_is_the_parents_own(tmp_path: Path) -> None
     state = tmp_path / "state"
     with parent("fails", state) as (process, _):
         assert process.wait(10) == 2
-    assert 2 <= len(state.read_text()) <= 3
+    assert 2 <= len(state.read_text()) < 10

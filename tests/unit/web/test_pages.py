@@ -346,21 +346,21 @@ def test_branding_that_cannot_work_is_refused_by_name(arguments: dict[str, str])
 def test_policy_forbids_script_and_framing_and_allows_the_logo() -> None:
     policy = content_security_policy(
         Branding(logo_url="https://cdn.example:8443/l.png"),
-        form_action=["'self'", "https://app.example", "com.example.app:"],
+        form_action=("'self'", "https://app.example", "com.example.app:"),
     )
     assert policy == (
         "default-src 'none'; style-src 'self'; img-src 'self' https://cdn.example:8443; "
         "form-action 'self' https://app.example com.example.app:; base-uri 'none'; "
         "frame-ancestors 'none'"
     )
-    assert "form-action 'none'" in content_security_policy(Branding(), form_action=[])
+    assert "form-action 'none'" in content_security_policy(Branding(), form_action=())
 
 
 @pytest.mark.covers("R-63")
 @pytest.mark.parametrize("source", ["a; script-src *", "a b", "a,b", "a\r\nX: y", "", "ä"])
 def test_policy_refuses_a_source_that_would_add_a_directive(source: str) -> None:
     with pytest.raises(ValueError, match="Content-Security-Policy"):
-        content_security_policy(Branding(), form_action=[source])
+        content_security_policy(Branding(), form_action=(source,))
 
 
 def test_assets_are_typed_and_named_by_their_content() -> None:
