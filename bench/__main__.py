@@ -2,18 +2,23 @@
 
 import argparse
 import asyncio
-import platform
+import shutil
+import sqlite3
+import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.client import Connection, Operation, run_load
-from bench.measure import cpu_seconds, resident_megabytes, signature_seconds
+from bench.measure import cpu_of, cpu_seconds, resident_megabytes, signature_seconds
 from bench.operations import Load, SignedIn
-from bench.provider import Running, running_provider
+from bench.provider import PASSWORD, PASSWORD_HASH, Running, running_provider
+from connectors.passwords import verify
 
 _CONNECTIONS = 8
+_PORT = 15990
 _RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
@@ -58,29 +63,102 @@ def figures(running: Running, unit: float) -> Iterator[Figure]:
     yield one("discovery", load.discovery, 2000, 0.25)
     yield one("login page", load.login_page, 150, 2)
     yield one("client credentials", load.client_credentials, 150, 3)
-    yield one("login with a code, from the first page to the tokens", load.login, 100, 8)
+    login = one("login with a code, from the first page to the tokens", load.login, 150, 8)
+    hashing = cpu_of(lambda: verify(PASSWORD, PASSWORD_HASH), 500)
+    yield replace(
+        login,
+        microseconds=login.microseconds - hashing * 1e6,
+        signatures=login.signatures - hashing / unit,
+    )
     signed_in = SignedIn(load, asyncio.run(_sign_in_all(load)))
     yield one("userinfo", signed_in.userinfo, 300, 1)
-    yield one("refresh", signed_in.refresh, 100, 6)
+    yield one("refresh", signed_in.refresh, 150, 6)
+
+
+def memory_after_logins(running: Running) -> Iterator[tuple[int, float]]:
+    """Yield the resident memory after more and more logins."""
+    load = Load(running.url)
+    done = 0
+    for target in (1_000, 5_000, 10_000):
+        each = (target - done) // _CONNECTIONS
+        asyncio.run(run_load(running.url, load.login, connections=_CONNECTIONS, each=each))
+        done = target
+        yield done, resident_megabytes(running.pid)
+
+
+def writes_of_strangers(running: Running, count: int) -> int:
+    """Return how much the database grew by while strangers sent `count` requests."""
+    load = Load(running.url)
+    database = running.directory / "idp.db"
+    before = changes_in(database)
+    # A wrong password takes 0.4 s on purpose: few of them, many at a time.
+    asyncio.run(run_load(running.url, load.wrong_password, connections=100, each=20))
+    each = (count - 2_000) // (_CONNECTIONS * len(load.of_strangers))
+    for operation in load.of_strangers:
+        asyncio.run(run_load(running.url, operation, connections=_CONNECTIONS, each=each))
+    return changes_in(database) - before
+
+
+def changes_in(database: Path) -> int:
+    """Return the number of the store's newest change: it counts every write."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        row = connection.execute("SELECT coalesce(max(number), 0) FROM changes").fetchone()
+    return int(row[0])
+
+
+def requests_per_second(seconds: int) -> str:
+    """Return what two workers answer while `wrk` loads them on the same cores."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        return "not measured: wrk is not installed (Debian's package wrk)"
+    rates = []
+    with running_provider(port=_PORT + 1, workers=2) as running:
+        for path in ("/keys", "/.well-known/openid-configuration"):
+            command = [wrk, "-t1", "-c64", f"-d{seconds}s", running.url + path]
+            answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            rates.append(next(x.split()[1] for x in answer.splitlines() if "Requests/sec" in x))
+    return f"{float(rates[0]):,.0f} key sets, {float(rates[1]):,.0f} discoveries a second"
 
 
 def main() -> None:
     """Measure everything and print the table."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--write", action="store_true", help=f"write {_RESULTS.name} as well")
+    parser.add_argument("--quick", action="store_true", help="only the cost of operations")
     options = parser.parse_args()
     unit = signature_seconds()
-    with running_provider(port=15990, workers=1) as running:
+    with running_provider(port=_PORT, workers=1) as running:
         ready = running.seconds_to_ready
-        lines = list(figures(running, unit))
-        logins = 1000
-        memory = resident_megabytes(running.pid)
-    lines_text = "\n".join(_line(figure) for figure in lines)
-    text = (
-        f"{lines_text}\n\nOne RSA-2048 signature took {unit * 1e6:.0f} us of CPU. Ready"
-        f" {ready:.2f} s after start. {memory:.0f} MB resident after {logins} logins.\n"
-    )
+        table = [_line(figure) for figure in figures(running, unit)]
+    lines = [
+        "| operation | RSA-2048 signatures | at most | us of CPU |",
+        "| --- | --- | --- | --- |",
+        *table,
+        "",
+        f"One RSA-2048 signature took {unit * 1e6:.0f} us of CPU in this run. First answer"
+        f" {ready:.2f} s after the start of the process.",
+    ]
+    if not options.quick:
+        lines += _long_figures()
+    text = "\n".join(lines) + "\n"
     print(text)
+    if options.write:
+        stamp = datetime.now(UTC).date().isoformat()
+        head = f"# Figures\n\n`make bench`, {stamp}, SQLite store, two cores.\n\n"
+        _RESULTS.write_text(head + text)
+
+
+def _long_figures() -> list[str]:
+    with running_provider(port=_PORT, workers=1) as running:
+        written = writes_of_strangers(running, 100_000)
+        memory = [f"{mb:.0f} MB after {n:,}" for n, mb in memory_after_logins(running)]
+    return [
+        "",
+        "100,000 requests of strangers (pages, wrong passwords, wrong secrets, garbage tokens):"
+        f" {written} writes.",
+        f"Resident memory with the number of logins: {', '.join(memory)}.",
+        f"Two workers, wrk on the same two cores: {requests_per_second(5)}.",
+    ]
 
 
 def _line(figure: Figure) -> str:

@@ -49,14 +49,18 @@ class Connection:
         parts = urlsplit(url)
         return cls(*await asyncio.open_connection(parts.hostname, parts.port))
 
-    async def send(self, request: bytes, expected: int) -> Answer:
-        """Send a prepared request. Raises ValueError for another status than expected."""
+    async def send(self, request: bytes, expected: int | None) -> Answer:
+        """Send a prepared request. Raises ValueError for another status than expected.
+
+        None expects any refusal.
+        """
         self._writer.write(request)
         head = await self._reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         body = await self._reader.readexactly(int(length[1])) if length else b""
         answer = Answer(int(head[9:12]), head, body)
-        if answer.status != expected:
+        refused = 400 <= answer.status < 500
+        if answer.status != expected and not (expected is None and refused):
             raise ValueError(f"{request[:60]!r}: {answer.status} {body[:300]!r}")
         return answer
 

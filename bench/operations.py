@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from bench.client import Connection, basic, get, post
+from bench.client import Connection, Operation, basic, get, post
 from bench.provider import CALLBACK, CLIENT, PASSWORD, user
 
 _STATE = re.compile(rb'name="state" value="([^"]+)"')
@@ -52,6 +52,50 @@ class Load:
         answer = await connection.send(self._token(form), 200)
         tokens: dict[str, str] = json.loads(answer.body)
         return tokens
+
+    @property
+    def of_strangers(self) -> tuple[Operation, ...]:
+        """Return what people do who never prove who they are."""
+        return (
+            self.login_page,
+            self.wrong_secret,
+            self.garbage_code,
+            self.garbage_refresh_token,
+            self.garbage_access_token,
+        )
+
+    async def wrong_password(self, connection: Connection, _: int) -> None:
+        """Look at the login page, and send a wrong password: refused, whatever the reason."""
+        page = await connection.send(get(self.url, self._authorize()), 200)
+        state = _STATE.search(page.body)
+        if state is None:
+            raise ValueError("the login page has no state")
+        form = {"login": "nobody\x00", "password": "guess", "state": state[1].decode()}
+        await connection.send(post(self.url, "/auth/local/login", form, cookie=page.cookie), 401)
+
+    async def wrong_secret(self, connection: Connection, _: int) -> None:
+        """Send a wrong client secret."""
+        form = {"grant_type": "client_credentials"}
+        request = post(self.url, "/token", form, authorization=basic(CLIENT[0], "wrong"))
+        await connection.send(request, None)
+
+    async def garbage_code(self, connection: Connection, _: int) -> None:
+        """Send a code that nobody issued."""
+        form = {"grant_type": "authorization_code", "code": "kic_x", "redirect_uri": CALLBACK}
+        await connection.send(self._public_token(form), 401)
+
+    async def garbage_refresh_token(self, connection: Connection, _: int) -> None:
+        """Send a refresh token that nobody issued."""
+        form = {"grant_type": "refresh_token", "refresh_token": "kir_x.1.y.z"}
+        await connection.send(self._public_token(form), 401)
+
+    async def garbage_access_token(self, connection: Connection, _: int) -> None:
+        """Ask userinfo with a token that nobody issued."""
+        request = get(self.url, "/userinfo", authorization="Bearer eyJhbGciOiJub25lIn0.e30.")
+        await connection.send(request, 401)
+
+    def _public_token(self, form: dict[str, str]) -> bytes:
+        return post(self.url, "/token", form | {"client_id": "nobody"})
 
     def _authorize(self) -> str:
         query = {

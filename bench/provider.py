@@ -16,8 +16,7 @@ CALLBACK = "http://127.0.0.1:9/callback"
 PASSWORD = "password"
 # argon2id of the smallest cost: the figures leave the password hash out.
 PASSWORD_HASH = (
-    "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA"
-    "$lMPgVYwd4ZAQkOipZGNRk1H0ZPrbAaRuGKXEIUYK9t8"
+    "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$lMPgVYwd4ZAQkOipZGNRk1H0ZPrbAaRuGKXEIUYK9t8"
 )
 USERS = 16
 
@@ -76,8 +75,7 @@ def running_provider(*, port: int, workers: int) -> Iterator[Running]:
                 secret=CLIENT[1],
                 callback=CALLBACK,
                 users="\n".join(
-                    _USER.format(email=user(number), hash=PASSWORD_HASH)
-                    for number in range(USERS)
+                    _USER.format(email=user(number), hash=PASSWORD_HASH) for number in range(USERS)
                 ),
             )
         )

@@ -75,7 +75,7 @@ class Child:
 
     @classmethod
     def start(cls, name: str, arguments: Sequence[str]) -> "Child":
-        """Start Python with these arguments, in a process group that Ctrl-C does not reach."""
+        """Start Python with these arguments, in our process group: Ctrl-C reaches it too."""
         log = ROOM / f"{name.replace(' ', '-')}.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -83,7 +83,6 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
             )
         return cls(name, process, log)
 

@@ -112,6 +112,12 @@ def cors_of(settings: Settings) -> Cors:
     return Cors(frozenset(settings.web.allowed_origins))
 
 
+def origin_of(settings: Settings) -> str:
+    """Return what browsers send as Origin from our pages: without a default port (WHATWG URL)."""
+    issuer = urlsplit(settings.issuer)
+    return f"{issuer.scheme}://{min(_hosts_of(issuer), key=len)}"
+
+
 def host_check(settings: Settings, base_path: str) -> HostCheck:
     """Return which Host headers are ours: the issuer's, those listed, and loopback for health."""
     issuer = urlsplit(settings.issuer)

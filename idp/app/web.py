@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +11,7 @@ from idp.app.values import (
     connector_infos,
     cors_of,
     host_check,
+    origin_of,
     refresh_policy,
     source_reader,
     step_policy,
@@ -135,9 +135,8 @@ def _login_parts(
         cookies=cookies,
         renderer=renderer,
     )
-    parts = urlsplit(settings.issuer)
     return LoginEndpoint(
-        origin=f"{parts.scheme}://{parts.netloc}",
+        origin=origin_of(settings),
         form=form,
         ending=ending,
         throttle=Throttle(PASSWORDS, clock=outside.clock, share=core.share),

@@ -44,17 +44,13 @@ class UnconfirmedSpends:
         if len(self._attempts) > self._MOST:
             del self._attempts[next(iter(self._attempts))]
 
-    def is_ours(self, grant: Grant) -> bool:
+    def take(self, grant: Grant) -> bool:
         """Return whether the code was spent by an attempt of ours that nobody got an answer to.
 
         Says so once: the next use of the code is a replay.
         """
-        if grant.code_spent_at is None or grant.ended_at is not None:
-            return False
-        if self._attempts.get(grant.name) != grant.code_spent_at:
-            return False
-        del self._attempts[grant.name]
-        return True
+        attempted_at = self._attempts.pop(grant.name, None)
+        return attempted_at is not None and attempted_at == grant.code_spent_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +98,9 @@ class AuthorizationCodeGrant:
         grant = stored.record
         if grant.code_spent_at is None and code_is_expired(grant, now):
             raise _refusal()
-        if self.unconfirmed.is_ours(grant):
+        if self.unconfirmed.take(grant) and grant.ended_at is None:
+            if code_is_expired(grant, now):
+                raise _refusal()
             return grant
         try:
             spent = await self.lookup.grants.update(stored, lambda known: spend_code(known, now))

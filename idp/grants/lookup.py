@@ -22,6 +22,10 @@ class LookupAttempt(Protocol):
         """Tell that it was not."""
         ...
 
+    def unknown(self) -> None:
+        """Tell that nobody could say: it costs nothing."""
+        ...
+
 
 LookupBudget = Callable[[], LookupAttempt]
 """Pays for one look-up of a text that nothing authenticates. Raises TooManyAttempts."""
@@ -69,6 +73,9 @@ class GrantLookup:
             stored = await self._proved(parsed, refusal)
         except InvalidGrant:
             attempt.failed()
+            raise
+        except BaseException:
+            attempt.unknown()
             raise
         attempt.succeeded()
         return stored

@@ -42,8 +42,10 @@ class TokenSet:
             "access_token": self.access_token,
             "token_type": "bearer",
             "expires_in": self.expires_in,
-            "scope": self.scope,
         }
+        if self.scope:
+            # A scope has at least one token (RFC 6749 section 3.3).
+            members["scope"] = self.scope
         if self.id_token is not None:
             members["id_token"] = self.id_token
         if self.refresh_token is not None:
@@ -100,7 +102,8 @@ class TokenIssuer:
         others = [peer for peer in authorization.peers if peer != authorization.client_id]
         claims["aud"] = [self.issuer, *others] if others else self.issuer
         claims["client_id"] = authorization.client_id
-        claims["scope"] = " ".join(authorization.scopes)
+        if authorization.scopes:
+            claims["scope"] = " ".join(authorization.scopes)
         if authorization.grant_name:
             claims[GRANT_CLAIM] = authorization.grant_name
         return claims

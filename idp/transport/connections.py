@@ -5,6 +5,7 @@ second costs nothing that can be measured.
 """
 
 import asyncio
+import logging
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from idp.transport.limits import Limits
 
 if TYPE_CHECKING:
     from idp.transport.protocol import HttpProtocol
+
+_log = logging.getLogger("idp.transport")
 
 
 class Connections:
@@ -51,7 +54,14 @@ class Connections:
         now = self.loop.time()
         for connection in tuple(self.open):
             if connection.is_overdue(now):
-                connection.cut(now)
+                self._cut(connection, now)
+
+    def _cut(self, connection: "HttpProtocol", now: float) -> None:
+        try:
+            connection.cut(now)
+        except Exception:  # one connection must not end the sweep, and with it every deadline
+            _log.exception("connection_cut_failed")
+            connection.abort()
 
     def begin_drain(self) -> None:
         """From now on each answer ends its connection."""

@@ -21,7 +21,18 @@ class Exchange(RequestResponseCycle):
     """A uvicorn request cycle whose whole body is known at its start."""
 
     request_body: bytes | None = b""
+    client_left = False
     _app: ASGI3Application
+
+    def hang_up(self) -> None:
+        """Tell the application that the client sends no more; it may still read an answer."""
+        self.client_left = True
+        self.message_event.set()
+
+    def give_up(self) -> None:
+        """Tell the application that nobody listens any more; what it still sends is dropped."""
+        self.disconnected = True
+        self.message_event.set()
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         self._app = app
@@ -31,7 +42,7 @@ class Exchange(RequestResponseCycle):
         body, self.request_body = self.request_body, None
         if body is not None:
             return {"type": "http.request", "body": body, "more_body": False}
-        while not (self.disconnected or self.response_complete):
+        while not (self.client_left or self.disconnected or self.response_complete):
             await self.message_event.wait()
             self.message_event.clear()
         return {"type": "http.disconnect"}

@@ -10,24 +10,14 @@ from dataclasses import dataclass, field
 
 from idp.clock import Clock
 from idp.log import log_event
-from idp.transport.addresses import BACKLOG, Address, CannotListen, bind, bind_each
+from idp.transport.addresses import BACKLOG
 from idp.transport.asgi import ASGIApp
 from idp.transport.connections import Connections
 from idp.transport.documents import Documents
 from idp.transport.entry import Entry
 from idp.transport.limits import Limits
 from idp.transport.protocol import HttpProtocol
-from idp.transport.sockets import accept_waiting
-
-__all__ = [
-    "Address",
-    "CannotListen",
-    "Drain",
-    "Listener",
-    "bind",
-    "bind_each",
-    "serve",
-]
+from idp.transport.sockets import accept_waiting, allow_files
 
 _log = logging.getLogger("idp.transport")
 
@@ -68,6 +58,7 @@ async def serve(
     new connections are still welcome for `drain.linger` seconds, because those who balance load
     learn late. What then still runs has `drain.grace` seconds. The sockets are closed at the end.
     """
+    allow_files(2 * limits.connections)  # as many again for handshakes and for what the app opens
     loop = asyncio.get_running_loop()
     connections = Connections(limits=limits, clock=clock, loop=loop)
     doors = [_Door(listener, connections) for listener in listeners]

@@ -8,6 +8,7 @@ closes the connection after everything asked before it has been answered, and no
 import asyncio
 import logging
 import math
+from typing import cast
 
 import httptools
 from uvicorn._types import HTTPScope
@@ -38,7 +39,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._deadlines = Deadlines(connections.limits, connections.loop.time)
         self._phase = Wait.OPENING  # of reading
         self._request = Incoming()
-        self._pending = 0  # requests without a complete answer
+        self._pending = 0  # requests without a complete answer; all but one wait in `pipeline`
+        self._running: Exchange | None = None
         self._wants_continue = False
         self._unread = b""  # received and not yet parsed, see SLICE
         self._leaving = False  # nothing that is received counts any more
@@ -57,18 +59,19 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._shared.open.discard(self)
         self._drop_body()
-        for exchange, _ in self.pipeline:
-            exchange.disconnected = True
         self.pipeline.clear()
+        if self._running is not None:
+            self._running.give_up()
         super().connection_lost(exc)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Answer a client that has shut its sending side; TLS knows no such half."""
-        if self._pending and not self._leaving and self.scheme == "http":
-            self._leaving = True
-            self.cycle.keep_alive = False
-            return True
-        return None
+        if self._running is None or not self._pending or self._leaving or self.scheme == "https":
+            return None
+        self._leaving = True
+        self.cycle.keep_alive = False
+        self._running.hang_up()
+        return True
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -78,7 +81,7 @@ class HttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._deadlines.write_due = math.inf
-        if not self._pending:
+        if not self._pending and not self.transport.is_closing():
             self._continue_reading()
 
     # --- deadlines and the end
@@ -122,8 +125,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def abort(self) -> None:
         """Drop the connection; what was not sent is lost."""
-        if self.cycle is not None:
-            self.cycle.disconnected = True
+        if self._running is not None:
+            self._running.give_up()
         self.transport.abort()
 
     def _refuse(self, status: int) -> None:
@@ -310,10 +313,14 @@ class HttpProtocol(HttpToolsProtocol):
         self.cycle = exchange
         self._pending += 1
         if self._pending == 1:
-            self._start_asgi_task(exchange, self.app)
+            self._run(exchange)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))
+
+    def _run(self, exchange: Exchange) -> None:
+        self._running = exchange
+        self._start_asgi_task(exchange, self.app)
 
     def _scope(self, request: Incoming) -> HTTPScope:
         scope = request.scope()
@@ -327,8 +334,8 @@ class HttpProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.pipeline:
-            exchange, app = self.pipeline.pop()
-            self._start_asgi_task(exchange, app)
+            exchange, _ = self.pipeline.pop()
+            self._run(cast(Exchange, exchange))
             return
         self._send_continue()
         self._rearm()

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import resource
 import socket
 import struct
 import termios
@@ -42,6 +43,13 @@ def accept_waiting(listening: socket.socket) -> Iterator[socket.socket]:
             return
         connected.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         yield connected
+
+
+def allow_files(count: int) -> None:
+    """Raise the limit on open files to `count`, as far as this process may; never lowers it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY not in (soft, hard) and soft < min(count, hard):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
 def _tcp_socket(transport: asyncio.Transport) -> socket.socket | None:

@@ -59,6 +59,7 @@ class ServerTls:
 
     def reload(self) -> None:
         """Serve the pair that is in the files now. Raises TlsUnusable; then the old one stays."""
+        self._seen = _stamp(self._settings)
         self._current = self._load()
 
     def reload_if_changed(self) -> bool:
@@ -66,10 +67,8 @@ class ServerTls:
 
         A bad pair raises TlsUnusable once and is then left alone until the files change again.
         """
-        stamp = _stamp(self._settings)
-        if stamp == self._seen:
+        if _stamp(self._settings) == self._seen:
             return False
-        self._seen = stamp
         self.reload()
         return True
 
@@ -117,31 +116,33 @@ def _context(settings: TlsSettings) -> ssl.SSLContext:
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
-    for file in (settings.cert, settings.key):
-        _require_pem(file)
+    _read_pem(settings.cert)
+    encrypted = b"ENCRYPTED" in _read_pem(settings.key)
     try:
         # Without a password function OpenSSL would ask for one on the terminal.
         context.load_cert_chain(settings.cert, settings.key, password=lambda: "")
     except (ssl.SSLError, OSError, ValueError) as error:
+        if encrypted:
+            text = f"{settings.key}: the key is encrypted; give it without a passphrase"
+            raise TlsUnusable(text) from error
         raise TlsUnusable(_reason(settings, error)) from error
     return context
 
 
-def _require_pem(file: Path) -> None:
+def _read_pem(file: Path) -> bytes:
     try:
         content = file.read_bytes()
     except OSError as error:
         raise TlsUnusable(f"{file}: {(error.strerror or str(error)).lower()}") from error
     if b"-----BEGIN " not in content:
         raise TlsUnusable(f"{file}: not PEM: no line begins with '-----BEGIN'")
+    return content
 
 
 def _reason(settings: TlsSettings, error: Exception) -> str:
     detail = getattr(error, "reason", None) or str(error)
     if detail == "KEY_VALUES_MISMATCH":
         return f"{settings.key}: this is not the key of the certificate in {settings.cert}"
-    if b"ENCRYPTED" in settings.key.read_bytes():
-        return f"{settings.key}: the key is encrypted; give it without a passphrase"
     return f"{settings.cert}, {settings.key}: cannot be loaded: {detail}"
 
 

@@ -78,6 +78,10 @@ class WebApp:
         """Answer one request."""
         # Without this, a route that exists for another method answers in plain text of its own.
         scope["app"] = self
+        if "\n" in scope["path"]:
+            # Route patterns end in `$`, which also matches before a last line break.
+            await self._nowhere(scope, receive, send)
+            return
         response: ASGIApp
         try:
             await self._router(scope, receive, send)

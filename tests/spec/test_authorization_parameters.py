@@ -61,7 +61,13 @@ TABLE = {
     "error": (LOGIN, LOGIN),
     "iss": (LOGIN, LOGIN),
 }
-NONSENSE = ("\\\"'<x>\0\r\nSet-Cookie: a=b", "[object Object]\\", "𝕏é日本 \\", '{"a":[]}\\', "\\%zz")
+NONSENSE = (
+    "\\\"'<x>\0\r\nSet-Cookie: a=b",
+    "[object Object]\\",
+    "𝕏é日本 \\",
+    '{"a":[]}\\',
+    "\\%zz",
+)
 NAMES = pytest.mark.parametrize("name", TABLE)
 
 
@@ -132,9 +138,7 @@ def test_a_parameter_that_is_missing_or_empty(
 @METHODS
 @NAMES
 @pytest.mark.covers("R-1", "R-4", "R-6", "R-7", "R-8", "R-9", "R-10", "R-11", "R-14", "CV-9")
-def test_a_parameter_that_is_nonsense(
-    provider: ProviderUnderTest, method: str, name: str
-) -> None:
+def test_a_parameter_that_is_nonsense(provider: ProviderUnderTest, method: str, name: str) -> None:
     expected = TABLE[name][1]
     for value in NONSENSE:
         response = ask(provider.browser, method, "/auth/local", [*without(name), (name, value)])
@@ -155,7 +159,9 @@ def test_a_parameter_that_is_sent_twice(
             response = ask(provider.browser, method, "/auth", pairs)
             assert outcome(response) == expected
             if expected != PAGE:
-                assert answer_of(response).get("state") == (None if name == "state" else "the state")
+                assert answer_of(response).get("state") == (
+                    None if name == "state" else "the state"
+                )
 
 
 @METHODS
@@ -213,8 +219,8 @@ def test_the_one_response_mode_may_be_named(provider: ProviderUnderTest, method:
 @pytest.mark.covers("R-13", "R-63")
 @pytest.mark.parametrize(
     "state",
-    ["the state", "a&code=stolen", "x#y", "a=b;c", "%00%0d%0a", "\0", "\r\nLocation: //evil.example",
-     "\x1b[31m", '"><script>alert(1)</script>', "日本 é", "+ +", "?", "/\\evil.example", "a" * 2000],
+    ["the state", "a&code=stolen", "x#y", "a=b;c", "%00%0d%0a", "\0", "\r\nLocation: //evil.ex",
+     "\x1b[31m", '"><script>alert(1)</script>', "日本 é", "+ +", "?", "/\\evil.ex", "a" * 2000],
 )  # fmt: skip
 def test_state_comes_back_as_it_was_sent(
     provider: ProviderUnderTest, method: str, state: str
@@ -245,7 +251,9 @@ def test_no_state_is_no_state(provider: ProviderUnderTest, method: str) -> None:
 
 @METHODS
 @pytest.mark.covers("R-1", "CV-9")
-@pytest.mark.parametrize("connector", ["ghost", "LOCAL", "lo%63al%20", "local.", "%00", "..%20", "*"])
+@pytest.mark.parametrize(
+    "connector", ["ghost", "LOCAL", "lo%63al%20", "local.", "%00", "..%20", "*"]
+)
 def test_a_connector_that_does_not_exist_is_a_page(
     provider: ProviderUnderTest, method: str, connector: str
 ) -> None:
@@ -254,7 +262,9 @@ def test_a_connector_that_does_not_exist_is_a_page(
 
 @METHODS
 @pytest.mark.covers("R-1", "CV-9")
-@pytest.mark.parametrize(("connector", "expected"), [("local", LOGIN), ("", LOGIN), ("ghost", PAGE)])
+@pytest.mark.parametrize(
+    ("connector", "expected"), [("local", LOGIN), ("", LOGIN), ("ghost", PAGE)]
+)
 def test_a_connector_may_be_asked_for_by_parameter(
     provider: ProviderUnderTest, method: str, connector: str, expected: str
 ) -> None:
@@ -324,7 +334,7 @@ def test_a_sealed_request_expires() -> None:
 @pytest.mark.parametrize(
     "raw",
     [b"", b"&", b"=", b"&=&=&", b"%", b"client_id", b"client_id=%ff", b"a=b" * 5000, b"&" * 3000,
-     b"x=1&" * 100, b"client_id=app&redirect_uri=%ed%a0%80", b"client_id=app\x01", b"?" * 50],
+     b"x=1&" * 100, b"client_id=app&redirect_uri=%ed%a0%80", b"client_id=app%01", b"?" * 50],
 )  # fmt: skip
 def test_what_cannot_be_read_is_a_page(
     provider: ProviderUnderTest, method: str, raw: bytes

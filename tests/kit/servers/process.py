@@ -91,19 +91,29 @@ class Process:
                 raise ServerFailed(f"{self.name} was not ready in time\n{log_tail(self.log)}")
             time.sleep(_POLL_SECONDS)
 
-    def stop(self, *, within: float) -> int:
-        """Send SIGTERM and return the exit status; kill and raise after `within` seconds."""
+    def stop(self, *, within: float, by: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status; kill and raise after `within` seconds."""
         if self._child.poll() is None:
-            self._child.send_signal(signal.SIGTERM)
+            self._child.send_signal(by)
         try:
             status = self._child.wait(timeout=within)
         except subprocess.TimeoutExpired:
             self.kill()
             raise ServerFailed(
-                f"{self.name} did not end within {within} s of SIGTERM\n{log_tail(self.log)}"
+                f"{self.name} did not end within {within} s of {by.name}\n{log_tail(self.log)}"
             ) from None
         self.kill()
         return status
+
+    def wait(self, *, within: float) -> int:
+        """Return the exit status of a process that ends by itself; kill and raise otherwise."""
+        try:
+            return self._child.wait(timeout=within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise ServerFailed(
+                f"{self.name} runs on after {within} s\n{log_tail(self.log)}"
+            ) from None
 
     def kill(self) -> None:
         """Kill the process and whatever it started. Harmless when they are gone."""

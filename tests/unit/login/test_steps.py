@@ -86,7 +86,7 @@ def test_a_connector_that_does_not_exist_is_a_page(connector_id: str) -> None:
     [((), True, False), ((), False, True), (("consent",), True, True), (("login",), True, False)],
 )
 def test_who_is_asked_to_approve(
-    prompts: tuple[str, ...], skip_approval: bool, asked: bool
+    *, prompts: tuple[str, ...], skip_approval: bool, asked: bool
 ) -> None:
     policy = replace(ONE, skip_approval=skip_approval)
     assert needs_approval(asking(*prompts), policy) == asked

@@ -18,7 +18,9 @@ def sent(**values: str) -> Parameters:
 @pytest.mark.spec("RFC 6750", "2.1")
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_the_token_of_the_header(scheme: str) -> None:
-    assert read_bearer(f"{scheme} a.b-c_d~e+f/g==", query=NOTHING, form=NOTHING) == "a.b-c_d~e+f/g=="
+    assert (
+        read_bearer(f"{scheme} a.b-c_d~e+f/g==", query=NOTHING, form=NOTHING) == "a.b-c_d~e+f/g=="
+    )
 
 
 @pytest.mark.spec("RFC 6750", "2.2")

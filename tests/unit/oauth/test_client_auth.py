@@ -64,7 +64,8 @@ def test_credentials_have_one_spelling_in_base64(text: str) -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        "Basic", "Basic ", "Basic  YTpi", "Basic YTpi ", "Basic YTpi\n", "Basic\tYTpi", "Basic YTpi,",
+        "Basic", "Basic ", "Basic  YTpi", "Basic YTpi ", "Basic YTpi\n", "Basic\tYTpi",
+        "Basic YTpi,",
         "Basic YTp", "Basic YTpi=", "Basic YTpi====", "Basic YTpiYw", "Basic YTpiYw=",
         "Basic YTp-", "Basic YTp_", "Basic Y!Tpi", "Basic =YTpi", "Basic YT=pi", "Basic ÿTpi",
         "Basic YTpiYx==",  # b64encode(b"a:bc") with spare bits set
@@ -154,8 +155,10 @@ def test_every_wrong_credential_gets_one_answer(credentials: Credentials) -> Non
     with pytest.raises(InvalidClient) as other:
         authenticate(Credentials("nobody", "x"), CLIENTS)
     assert refusal.value.description == other.value.description
-    assert credentials.secret is None or len(credentials.secret) < 4 or (
-        credentials.secret not in refusal.value.description
+    assert (
+        credentials.secret is None
+        or len(credentials.secret) < 4
+        or (credentials.secret not in refusal.value.description)
     )
 
 

@@ -60,7 +60,9 @@ def test_no_secret_is_compared_with_an_equals_sign(package: str) -> None:
 
 @pytest.mark.covers("CV-17")
 def test_the_lint_sees_what_it_looks_for(tmp_path: Path) -> None:
-    source = "if offered.client_secret != known or f(x).mac == y or a == b or tag == 'literal': pass"
+    source = (
+        "if offered.client_secret != known or f(x).mac == y or a == b or tag == 'literal': pass"
+    )
     found = [
         ast.unparse(node)
         for node in ast.walk(ast.parse(source))

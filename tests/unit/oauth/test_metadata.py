@@ -7,7 +7,7 @@ import pytest
 
 from idp.oauth.client_auth import METHODS
 from idp.oauth.metadata import Served, discovery_document
-from idp.oauth.pkce import check_challenge, challenge_of
+from idp.oauth.pkce import challenge_of, check_challenge
 from idp.oauth.prompt import read_prompt
 from idp.oauth.scopes import split_scope
 

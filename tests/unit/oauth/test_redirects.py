@@ -101,7 +101,11 @@ def test_the_exception_for_ports_is_for_http_on_loopback_only() -> None:
     client = Client(
         id="cli",
         name="Command line",
-        redirect_uris=("https://localhost:8000/", "http://app.example.com:8000/", "app://localhost:1"),
+        redirect_uris=(
+            "https://localhost:8000/",
+            "http://app.example.com:8000/",
+            "app://localhost:1",
+        ),
     )
     for uri in ("https://localhost:8001/", "http://app.example.com:8001/", "app://localhost:2"):
         assert not redirect_uri_allowed(uri, client)

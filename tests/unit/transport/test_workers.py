@@ -1,30 +1,31 @@
 """Workers are replaced when they die, end with their parent, and share nothing but the sockets."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 PARENT = Path(__file__).with_name("parent_program.py")
-ROOT = Path(__file__).parents[3]
+WORKER = Path(__file__).with_name("worker_program.py")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
 
 
-@contextmanager
+@contextlib.contextmanager
 def parent(kind: str, state: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     """Run the supervising process; yields it and the port."""
     command = [sys.executable, str(PARENT), kind, str(state)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
         try:
             assert process.stdout is not None
             yield process, int(process.stdout.readline())
@@ -117,6 +118,35 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         while any(is_running(pid) for pid in pids):
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+@pytest.mark.covers("P-9")
+def test_worker_without_free_files_does_not_spin_and_recovers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        lifeline, held = os.pipe()
+        fds = (listening.fileno(), lifeline)
+        command = f"ulimit -n 64; exec {sys.executable} {WORKER} serves {fds[0]} {fds[1]}"
+        with subprocess.Popen(command, shell=True, pass_fds=fds, env=ENVIRONMENT) as process:
+            try:
+                ask(port)
+                with contextlib.ExitStack() as stack:
+                    for _ in range(100):
+                        stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                    before = cpu_ticks(process.pid)
+                    time.sleep(1)
+                    assert cpu_ticks(process.pid) - before < 20
+                time.sleep(0.5)  # until it has seen them go
+                assert ask(port)["pid"] == process.pid
+            finally:
+                process.kill()
+        os.close(lifeline)
+        os.close(held)
+
+
+def cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
 
 
 @pytest.mark.covers("P-6")

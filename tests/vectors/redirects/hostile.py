@@ -33,11 +33,16 @@ _LOOPBACK_HOSTS = (
     "[localhost]", "[127.0.0.1]", "ip6-localhost", "lo", "127.0.0.1%00", "127.0.0.1%2eevil.example",
     "localhost%2eevil.example", "localhost%00.evil.example", "local\thost", "local\nhost",
     "127.0.0.1\t", " localhost", "localhost ", "１２７.0.0.1", "127。0。0。1", "127．0．0．1",
-    "ｌｏｃａｌｈｏｓｔ", "ⓛocalhost", "locaⅼhost", "loс\u0430lhost", "lo\u00adcalhost", "loc\u200dalhost",
+    "ｌｏｃａｌｈｏｓｔ",
+    "ⓛocalhost", "locaⅼhost", "loс\u0430lhost", "lo\u00adcalhost", "loc\u200dalhost",
     "localho\u017ft", "xn--lcalhost-8cb", "127.0.0.1\\.evil.example", "localhost\\evil.example",
     "evil.example\\127.0.0.1", "*", "127.0.0.*", "127.0.0.1,evil.example", "localhost;evil.example",
     "a@localhost", "a:b@127.0.0.1", "@127.0.0.1", "a@b@127.0.0.1", "127.0.0.1@evil.example",
     "localhost:x@evil.example", "localhost@localhost@evil.example", "127.0.0.1%40evil.example", "",
+)  # fmt: skip
+_OTHER_PATHS = (
+    "/DONE", "/done/", "//done", "/done?x=1", "/done%20", "/./done", "/x", "/x/../done", "/%64one",
+    "/done;x", "/..;/done", "?", "?x=1",
 )  # fmt: skip
 _SCHEMES = (
     "HTTP", "Http", "https", "httpx", "ht tp", "http ", "ws", "ftp", "file", "javascript", "data",
@@ -153,9 +158,7 @@ def hostile_to_registered_loopback() -> Iterator[Case]:
     for host, path in (("127.0.0.1", "/done"), ("[::1]", "/done"), ("localhost", "/")):
         for port in ("", ":8000", ":9000"):
             start = f"http://{host}{port}"
-            for other in ("/DONE", "/done/", "//done", "/done?x=1", "/done%20", "/./done", "/x",
-                          "/x/../done", "/%64one", "/done;x", "/..;/done", "?", "?x=1"):  # fmt: skip
-                yield "other path", start + other
+            yield from (("other path", start + other) for other in _OTHER_PATHS)
         yield (
             "hosts are not interchangeable",
             f"http://{host}:8000" + ("/done" if path == "/" else ""),
