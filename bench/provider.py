@@ -1,5 +1,6 @@
 """A provider of its own for the benchmark: SQLite in a temporary directory, one process."""
 
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,7 @@ PASSWORD = "password"
 PASSWORD_HASH = (
     "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHRzYWx0c2FsdA$lMPgVYwd4ZAQkOipZGNRk1H0ZPrbAaRuGKXEIUYK9t8"
 )
-USERS = 16
+USERS = 64
 
 
 def user(number: int) -> str:
@@ -60,9 +61,17 @@ class Running:
     seconds_to_ready: float
 
 
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 @contextmanager
-def running_provider(*, port: int, workers: int) -> Iterator[Running]:
+def running_provider(*, workers: int) -> Iterator[Running]:
     """Start a provider, wait until it answers, stop it at the end."""
+    port = _free_port()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         config = directory / "idp.yaml"

@@ -95,7 +95,7 @@ class Child:
         raise CannotRun("\n".join([f"The {self.name} ended (status {status}). It said:", *tail]))
 
     def wait(self) -> None:
-        """Wait until it has stopped in good order; after some seconds use force."""
+        """Wait until it has stopped by itself; after some seconds use force."""
         try:
             self.process.wait(timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -197,7 +197,7 @@ def running(commands: Mapping[str, Sequence[str]]) -> Iterator[list[Child]]:
         yield children
     finally:
         for child in children:
-            child.process.terminate()
+            child.process.send_signal(SIGINT)
         for child in children:
             child.wait()
 

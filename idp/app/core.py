@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from connectors.base import PasswordConnector
 from idp.clock import Clock
+from idp.grants.recent import RecentGrants
 from idp.keys.seal import SealingKeys
 from idp.log import AuditLog
 from idp.metrics import Metrics
@@ -54,6 +55,7 @@ class Core:
     backend: Backend
     clients: Clients
     connectors: Connectors
+    recent: RecentGrants = field(default_factory=RecentGrants)
 
     @property
     def base_path(self) -> str:

@@ -115,6 +115,7 @@ def _login_parts(
         refresh_served="refresh_token" in settings.oauth2.grant_types,
         connectors=core.connectors.get,
         audit=core.audit,
+        on_created=core.recent.put,
     )
     form = LoginForm(
         base_path=core.base_path,
@@ -178,7 +179,9 @@ def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
             text = "Too many tokens that name no key of this provider. Try again later."
             raise TooManyAttempts(text, error.retry_after) from None
 
-    lookup = GrantLookup(grants=core.grants, handles=Handles(core.sealing), budget=budget)
+    lookup = GrantLookup(
+        grants=core.grants, handles=Handles(core.sealing), budget=budget, recent=core.recent
+    )
     clock, audit = core.outside.clock, core.audit
     handlers: list[GrantHandler] = [
         AuthorizationCodeGrant(

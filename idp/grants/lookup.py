@@ -1,9 +1,10 @@
 """Finds the grant that a code or refresh token names, and proves that the text belongs to it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from idp.grants.recent import RecentGrants
 from idp.keys.handles import HandleBroken, HandleKeyUnknown, Handles, ParsedHandle
 from idp.oauth.errors import InvalidGrant
 from storage.base import NotFound, Unreadable
@@ -43,6 +44,7 @@ class GrantLookup:
     grants: Collection[Grant]
     handles: Handles
     budget: LookupBudget
+    recent: RecentGrants = field(default_factory=RecentGrants)
 
     async def by_code(self, text: str, refusal: InvalidGrant) -> Stored[Grant]:
         """Return the grant of a code. Raises `refusal`, TooManyAttempts or StorageUnavailable."""
@@ -82,7 +84,7 @@ class GrantLookup:
 
     async def _proved(self, parsed: ParsedHandle, refusal: InvalidGrant) -> Stored[Grant]:
         try:
-            stored = await self.grants.get(parsed.name)
+            stored = self.recent.take(parsed.name) or await self.grants.get(parsed.name)
             self.handles.check(parsed, stored.record.seed)
         except (HandleBroken, NotFound, Unreadable, ValueError):
             # ValueError: a name that no store can hold, in a text that nobody of ours made.

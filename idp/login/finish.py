@@ -19,7 +19,7 @@ from idp.tokens.issue import TokenIssuer
 from idp.tokens.refresh import RefreshPolicy, kept_until
 from idp.tokens.size import measure_id_token
 from storage.base import AlreadyExists
-from storage.collection import Collection
+from storage.collection import Collection, Stored
 from storage.records import Grant
 
 
@@ -62,6 +62,7 @@ class LoginFinisher:
     refresh_served: bool
     connectors: Callable[[str], object | None]
     audit: AuditLog
+    on_created: Callable[[Stored[Grant]], None]
 
     async def finish(
         self, state: LoginState, identity: Identity, authenticated_at: datetime
@@ -76,10 +77,11 @@ class LoginFinisher:
         grant = self._new_grant(state, identity, authenticated_at)
         self._check_size(grant)
         try:
-            stored = (await self.grants.create(grant)).record
+            created = await self.grants.create(grant)
         except AlreadyExists:
-            stored = await self._finished_before(grant)
+            grant = await self._finished_before(grant)
         else:
+            self.on_created(created)
             self.audit(
                 "login_succeeded",
                 connector=state.connector_id,
@@ -87,7 +89,7 @@ class LoginFinisher:
                 client=grant.client_id,
                 grant=grant.name,
             )
-        code = self.handles.code(stored.name, stored.seed)
+        code = self.handles.code(grant.name, grant.seed)
         return Finished(target=state.request.target, code=code)
 
     def _check_hint(self, state: LoginState, identity: Identity) -> None:

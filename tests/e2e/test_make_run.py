@@ -46,7 +46,7 @@ class Run:
         """Start it, as `make` does; it may not be ready yet."""
         path = self._directory / "dev.yaml"
         path.write_text(yaml.safe_dump(self.config))
-        command = [sys.executable, "-m", "examples.run", path]
+        command = [sys.executable, "-m", "examples.run", str(path)]
         return Process(command, log=self.log, cwd=self._directory)
 
     def said(self) -> str:

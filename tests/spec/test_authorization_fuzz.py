@@ -70,7 +70,7 @@ def provider(faults: Faults) -> Iterator[ProviderUnderTest]:
 
 @pytest.mark.covers("R-62", "R-16", "CV-9", "CV-19", "CV-36")
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(doors, starts, pairs)
 def test_no_request_breaks_the_endpoint_or_sends_the_browser_to_a_stranger(

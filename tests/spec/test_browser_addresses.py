@@ -83,18 +83,22 @@ def test_no_header_changes_any_answer(provider: ProviderUnderTest, headers: dict
 
 
 @pytest.mark.covers("R-85", "R-73", "CV-20")
-@pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-real-ip", "x_forwarded_for"])
-def test_no_header_hides_where_guesses_come_from(name: str) -> None:
-    with provider_under_test() as provider:
-        page = login_page(provider.authorize())
-        statuses = []
-        for number in range(25):
-            form = {"login": f"user{number}", "password": "x", "state": page.state}
-            spoofed = {name: f"198.51.100.{number}"}
-            statuses.append(
-                provider.browser.post(page.action, data=form, headers=spoofed).status_code
-            )
-        assert statuses[-1] == 429
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("x-forwarded-for", "203.0.113.1"), ("forwarded", "203.0.113.2"),
+     ("x-real-ip", "203.0.113.3"), ("x_forwarded_for", "203.0.113.4")],
+)  # fmt: skip
+def test_no_header_hides_where_guesses_come_from(
+    provider: ProviderUnderTest, name: str, address: str
+) -> None:
+    browser = provider.new_browser(address)
+    page = login_page(provider.authorize(browser=browser))
+    statuses = []
+    for number in range(25):
+        form = {"login": f"user{number}", "password": "x", "state": page.state}
+        spoofed = {name: f"198.51.100.{number}"}
+        statuses.append(browser.post(page.action, data=form, headers=spoofed).status_code)
+    assert statuses[-5:] == [429] * 5
 
 
 @pytest.mark.covers("R-85", "CV-20")

@@ -163,7 +163,8 @@ def test_a_changed_state_is_refused_at_every_position(
 ) -> None:
     page = login_page(provider.authorize({"scope": None, "nonce": None, "state": None}))
     sealed, writes = page.state, faults.writes
-    for position in range(len(sealed)):
+    # A flipped byte is sent for every position; the unit tests drop and append at all of them too.
+    for position in range(0, len(sealed), 1 if change == "flip" else 7):
         before, here, after = sealed[:position], sealed[position], sealed[position + 1 :]
         changed = {
             "flip": before + ("B" if here == "A" else "A") + after,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from connectors.base import AccessRefused, ConnectorUnavailable, Identity
+from connectors.base import AccessRefused, BadCredentials, ConnectorUnavailable, Identity
 from storage.base import StorageUnavailable
 from tests.kit.provider import (
     ALICE,
@@ -49,21 +49,30 @@ def scene() -> Iterator[Scene]:
         yield Scene(provider, faults)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Raising:
-    """A password connector that raises anything."""
+    """A password connector that raises anything, or knows everybody."""
 
-    error: Exception
+    error: Exception | None = None
     username_prompt: str = "Email address"
 
     async def login(self, username: str, password: str) -> Identity:
-        raise self.error
+        if self.error is not None:
+            raise self.error
+        return Identity(user_id=username)
 
 
-def failing(error: Exception) -> httpx.Response:
-    """Return the answer to a login whose connector raises an error."""
-    with provider_under_test(wrap_connectors=lambda _: {"local": Raising(error)}) as provider:
-        return provider.sign_in()
+@pytest.fixture(scope="module")
+def raising() -> Raising:
+    return Raising()
+
+
+@pytest.fixture(scope="module")
+def troubled(raising: Raising) -> Iterator[ProviderUnderTest]:
+    config = base_config()
+    config["staticClients"][2]["redirectURIs"] += ["com.example.app:/x", "http://[::1]/done"]
+    with provider_under_test(config, wrap_connectors=lambda _: {"local": raising}) as provider:
+        yield provider
 
 
 def store_fails(scene: Scene, error: Exception) -> httpx.Response:
@@ -201,18 +210,18 @@ def test_forms_may_be_sent_where_they_end_and_nowhere_else(
         ("http://[::1]:4711/done", "http://*:4711"),
     ],
 )
-def test_a_form_may_end_at_the_address_of_its_own_client(redirect_uri: str, source: str) -> None:
-    config = base_config()
-    config["staticClients"][2]["redirectURIs"] += ["com.example.app:/x", "http://[::1]/done"]
+def test_a_form_may_end_at_the_address_of_its_own_client(
+    troubled: ProviderUnderTest, raising: Raising, redirect_uri: str, source: str
+) -> None:
     fields = {"client_id": "cli", "redirect_uri": redirect_uri,
               "code_challenge": Pkce().challenge, "code_challenge_method": "S256"}  # fmt: skip
-    with provider_under_test(config) as provider:
-        assert policy_of(provider.authorize(fields))["form-action"] == ["'self'", source]
-        for response in (
-            provider.sign_in(fields, password="wrong"),
-            provider.sign_in({**fields, "prompt": "consent"}),
-        ):
-            assert policy_of(response)["form-action"] == ["'self'", source]
+    answers = [troubled.authorize(fields)]
+    for error, changes in ((BadCredentials("x"), {}), (None, {"prompt": "consent"})):
+        raising.error = error
+        answers.append(troubled.sign_in({**fields, **changes}, username=redirect_uri))
+    assert [answer.status_code for answer in answers] == [200, 401, 200]
+    for answer in answers:
+        assert policy_of(answer)["form-action"] == ["'self'", source]
 
 
 @EACH
@@ -262,9 +271,10 @@ def test_whoever_shall_come_again_is_told_when(
     ids=lambda value: type(value).__name__,
 )
 def test_trouble_of_the_connector_is_a_page_that_keeps_it_quiet(
-    error: Exception, status: int
+    troubled: ProviderUnderTest, raising: Raising, error: Exception, status: int
 ) -> None:
-    response = failing(error)
+    raising.error = error
+    response = troubled.sign_in(browser=troubled.new_browser())
     assert response.status_code == status
     assert response.headers["x-frame-options"] == "DENY"
     assert "set-cookie" not in response.headers

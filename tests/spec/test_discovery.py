@@ -147,10 +147,14 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-106", "CV-9")
-def test_every_endpoint_that_is_named_answers(idp: ProviderUnderTest) -> None:
-    found = document(idp)
+@pytest.mark.parametrize("path", ["", "/dex"])
+def test_every_endpoint_that_is_named_answers(
+    idp: ProviderUnderTest, below: ProviderUnderTest, path: str
+) -> None:
+    provider = below if path else idp
+    found = document(provider, path + PATHS[0])
     statuses = {
-        name: idp.new_browser("203.0.113.3").get(urlsplit(found[name]).path).status_code
+        name: provider.new_browser("203.0.113.3").get(urlsplit(found[name]).path).status_code
         for name in ENDPOINTS
     }
     assert statuses == {

@@ -76,9 +76,7 @@ def test_an_expired_session_ends_nothing_else_and_a_new_login_works() -> None:
     ("interval", "later", "status"),
     [("0s", 0, 400), ("0s", 1, 400), ("3s", 2.9, 200), ("3s", 5, 400), ("5m", 299, 200)],
 )
-def test_the_grace_is_what_the_configuration_says(
-    interval: str, later: float, status: int
-) -> None:
+def test_the_grace_is_what_the_configuration_says(interval: str, later: float, status: int) -> None:
     with lifetimes(reuseInterval=interval) as idp:
         token = idp.tokens()["refresh_token"]
         successor = idp.refresh(token).json()["refresh_token"]

@@ -170,7 +170,7 @@ def loosely_encoded() -> list[str]:
     assert good.endswith("Z2g=")
     return [
         f" {good}", f"{good} ", f"\t{good}", good.rstrip("="), good + "=", good + "==",
-        good[:8] + " " + good[8:], good[:8] + "\x00"[:0] + "\t" + good[8:], good[:8] + "-" + good[8:],
+        good[:8] + " " + good[8:], good[:8] + "\t" + good[8:], good[:8] + "-" + good[8:],
         "Z2h=".join((good[:-4], "")), "Z2i=".join((good[:-4], "")), good + "AAAA", "=" + good,
         good[:4] + "====" + good[4:], good.replace("Z2g=", "Z2g=Z2g="), good + ",", f'"{good}"',
     ]  # fmt: skip
@@ -264,12 +264,13 @@ def test_failed_authentication_spends_nothing(idp: ProviderUnderTest) -> None:
     """Go clients try Basic first and the body second, after any error (clients.md G5)."""
     code = idp.code()
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
-    for attempt in (
+    attempts: list[dict[str, Any]] = [
         {"auth": ("app", "wrong")},
         {"auth": ("nobody", "x")},
         {"data": {**form, "client_id": PUBLIC}},
         {"data": {**form, "client_id": "app"}},
-    ):
+    ]
+    for attempt in attempts:
         assert post(idp, **{"data": form, **attempt}).status_code in (400, 401)
     assert idp.redeem(code).status_code == 200
 

@@ -178,11 +178,11 @@ def test_no_truncated_or_altered_code_is_accepted(idp: ProviderUnderTest, faults
         texts.add(code[:position] + code[position + 1 :])
         texts.add(code[:position] + character + code[position:])
         if not tag <= position < tag + 8:
-            for other in ("A", "B", "a", "0", "-", "_", ".", "=", "\x00", "é"):
+            for other in ("A", "a", "_", ".", "é"):
                 if other != character:
                     texts.add(code[:position] + other + code[position + 1 :])
     texts.discard(code)
-    assert len(texts) > 700
+    assert len(texts) > 500
     for text in sorted(texts):
         response = idp.redeem(text)
         assert (response.status_code, response.json()["error"]) == (400, "invalid_grant"), text
@@ -338,9 +338,7 @@ def test_the_redirect_uri_that_counts_is_the_one_that_was_used(idp: ProviderUnde
 
 
 @pytest.mark.covers("G-8")
-def test_a_login_is_two_writes_whatever_came_before(
-    idp: ProviderUnderTest, faults: Faults
-) -> None:
+def test_a_login_is_two_writes_whatever_came_before(idp: ProviderUnderTest, faults: Faults) -> None:
     idp.authorize()
     idp.sign_in(password="wrong")
     before = faults.writes

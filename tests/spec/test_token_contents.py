@@ -7,9 +7,9 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from authlib.oidc.core import CodeIDToken
-from joserfc.errors import ExpiredTokenError
+from authlib.oidc.core import CodeIDToken  # type: ignore[import-untyped]
 from joserfc import jwt as joserfc_jwt
+from joserfc.errors import ExpiredTokenError
 from joserfc.jwk import KeySet
 from jwcrypto.jwk import JWKSet  # type: ignore[import-untyped]
 from jwcrypto.jws import JWS  # type: ignore[import-untyped]
@@ -216,6 +216,17 @@ def test_no_access_token_is_ever_for_the_client_itself(idp: ProviderUnderTest) -
             assert "app" not in (audience if isinstance(audience, list) else [audience])
 
 
+@pytest.mark.covers("R-45", "R-15")
+@pytest.mark.spec("RFC 8725", "3.11")
+def test_only_an_id_token_is_a_hint(idp: ProviderUnderTest) -> None:
+    tokens = idp.tokens()
+    hint = idp.authorize({"id_token_hint": tokens["id_token"], "prompt": "login"})
+    assert hint.status_code == 200
+    for other in (tokens["access_token"], tokens["refresh_token"], idp.code()):
+        refused = idp.authorize({"id_token_hint": other})
+        assert "error=invalid_request" in refused.headers["location"]
+
+
 @pytest.mark.covers("R-26")
 def test_a_client_on_its_own_behalf(idp: ProviderUnderTest) -> None:
     now = int(idp.clock().timestamp())
@@ -248,7 +259,7 @@ def test_a_client_gets_an_id_token_only_for_openid(
 
 
 @pytest.mark.covers("R-26")
-@pytest.mark.parametrize("scope", ["openid offline_access", "federated:id", "openid \"", "a\nb"])
+@pytest.mark.parametrize("scope", ["openid offline_access", "federated:id", 'openid "', "a\nb"])
 def test_a_client_may_not_ask_for_what_needs_a_person(idp: ProviderUnderTest, scope: str) -> None:
     answer = idp.token({"grant_type": "client_credentials", "scope": scope})
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")

@@ -79,8 +79,8 @@ def test_a_json_body_is_refused(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", [FORM, FORM.upper(), f"{FORM}; charset=utf-8", f"{FORM};charset=UTF-8", f" {FORM} "]
-)  # fmt: skip
+    "content_type", [FORM, FORM.upper(), f"{FORM}; charset=utf-8", f"{FORM};charset=UTF-8"]
+)
 def test_a_form_may_be_labelled_as_clients_label_it(
     idp: ProviderUnderTest, content_type: str
 ) -> None:
@@ -224,9 +224,7 @@ def test_garbage_is_a_4xx(idp: ProviderUnderTest, body: bytes, status: int) -> N
     deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(body=st.binary(max_size=300), authorization=st.binary(max_size=80))
-def test_no_bytes_make_a_fault(
-    idp: ProviderUnderTest, body: bytes, authorization: bytes
-) -> None:
+def test_no_bytes_make_a_fault(idp: ProviderUnderTest, body: bytes, authorization: bytes) -> None:
     printable = bytes(byte for byte in authorization if byte >= 0x20 and byte != 0x7F)
     headers = [(b"content-type", FORM.encode()), (b"authorization", b"Basic " + printable)]
     response = post(idp, content=body, headers=headers)

@@ -10,7 +10,6 @@ from idp.grants.authorization_code import AuthorizationCodeGrant, UnconfirmedSpe
 from idp.grants.lookup import GrantLookup
 from idp.grants.refresh_token import RefreshTokenGrant
 from idp.keys.handles import Handles
-from idp.keys.jwks import new_signing_key
 from idp.keys.seal import SealingKey, SealingKeys
 from idp.keys.signer import Signer
 from idp.oauth.client import Client
@@ -22,7 +21,7 @@ from storage.base import Document
 from storage.collection import Collection
 from storage.kinds import GRANTS
 from storage.memory import MemoryBackend
-from storage.records import Grant, KeyRing, RefreshState
+from storage.records import Grant, RefreshState
 from tests.kit.clock import HandClock
 from tests.kit.connectors import ScriptedPasswordConnector
 from tests.kit.storage import Faults, FlakyBackend
@@ -107,9 +106,7 @@ class World:
 
     @property
     def lookup(self) -> GrantLookup:
-        return GrantLookup(
-            grants=self.grants, handles=Handles(self.sealing), budget=self.budget
-        )
+        return GrantLookup(grants=self.grants, handles=Handles(self.sealing), budget=self.budget)
 
     @property
     def issuer(self) -> TokenIssuer:
@@ -167,9 +164,7 @@ class World:
 
     async def stored(self, name: str = "grant-1") -> Grant:
         """Return the record as it is, past all faults."""
-        collection = Collection(
-            backend=self.inner, kind=GRANTS, sealer=self.sealing, issuer=ISSUER
-        )
+        collection = Collection(backend=self.inner, kind=GRANTS, sealer=self.sealing, issuer=ISSUER)
         return (await collection.get(name)).record
 
     async def document(self, name: str = "grant-1") -> Document:

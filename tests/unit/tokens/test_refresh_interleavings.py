@@ -187,7 +187,7 @@ class Life(RuleBasedStateMachine):
 TestInterleavings = pytest.mark.covers("I-1", "I-2", "R-31", "R-32", "K-14")(Life.TestCase)
 Life.TestCase.settings = settings(
     max_examples=1000,
-    stateful_step_count=16,
+    stateful_step_count=12,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
