@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from connectors.base import PasswordConnector
 from idp.clock import Clock
 from idp.grants.recent import RecentGrants
+from idp.keys.jwks import new_signing_key
 from idp.keys.seal import SealingKeys
 from idp.log import AuditLog
 from idp.metrics import Metrics
@@ -19,7 +20,7 @@ from idp.settings import Settings
 from storage.base import Backend
 from storage.collection import Collection
 from storage.kinds import GRANTS, KEY_RINGS
-from storage.records import Grant, KeyRing
+from storage.records import Grant, KeyRing, SigningKey
 
 Connectors = Mapping[str, PasswordConnector]
 """All connectors by id."""
@@ -27,7 +28,7 @@ Connectors = Mapping[str, PasswordConnector]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What comes from outside: time, randomness, and the registries of metrics.
+    """What comes from outside: time, randomness, new signing keys, and the registries of metrics.
 
     Metrics are kept in `registry` and read from `exposed`; only workers that add theirs up through
     files have two. The two wrappers stand around the store and the connectors, for faults that
@@ -40,6 +41,7 @@ class Surroundings:
     exposed: CollectorRegistry
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     wrap_backend: Callable[[Backend], Backend] = field(default=lambda backend: backend)
+    new_key: Callable[[str, datetime], SigningKey] = new_signing_key
     wrap_connectors: Callable[[Connectors], Connectors] = field(default=lambda found: found)
 
 

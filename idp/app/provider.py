@@ -107,6 +107,7 @@ async def _assemble(core: Core, hasher: PasswordHasher) -> Provider:
         policy=policy,
         clock=core.outside.clock,
         on_change=_key_change(core, live, published),
+        new_key=core.outside.new_key,
         pace=rotation_pace(policy),
     )
     await keeper.start()

@@ -72,7 +72,9 @@ def web_app(core: Core, live: LiveKeys, ended: EndedGrants, readiness: Check) ->
             origin=login.origin, cookies=login.form.cookies, ending=login.ending
         ),
         token=TokenEndpoint(guard=guard, handlers=_grants(core, tokens), metrics=core.metrics),
-        userinfo=UserinfoEndpoint(issuer=settings.issuer, access_tokens=issued, ended=ended),
+        userinfo=UserinfoEndpoint(
+            issuer=settings.issuer, access_tokens=issued, ended=ended, clients=core.clients
+        ),
         home=_home(settings, renderer),
         healthz=health({"provider": readiness}),
     )

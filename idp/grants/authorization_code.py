@@ -105,7 +105,8 @@ class AuthorizationCodeGrant:
         try:
             spent = await self.lookup.grants.update(stored, lambda known: spend_code(known, now))
         except StorageUnavailable:
-            self.unconfirmed.remember(grant.name, now)
+            if grant.code_spent_at is None:
+                self.unconfirmed.remember(grant.name, now)
             raise
         return spent.record
 

@@ -86,7 +86,6 @@ class GrantLookup:
         try:
             stored = self.recent.take(parsed.name) or await self.grants.get(parsed.name)
             self.handles.check(parsed, stored.record.seed)
-        except (HandleBroken, NotFound, Unreadable, ValueError):
-            # ValueError: a name that no store can hold, in a text that nobody of ours made.
+        except (HandleBroken, NotFound, Unreadable):
             raise refusal from None
         return stored

@@ -12,7 +12,7 @@ from idp.oauth.client import Client, Clients
 from idp.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from idp.oauth.params import Parameters
 from idp.oauth.scopes import check_peers, narrow_scope
-from idp.tokens.authorization import authorization_of, identity_of
+from idp.tokens.authorization import authorization_of, identity_of, needed_of
 from idp.tokens.issue import TokenIssuer, TokenSet
 from idp.tokens.refresh import RefreshPolicy, Verdict, advance, judge
 from storage.base import NotFound, StorageUnavailable, Unreadable
@@ -94,7 +94,7 @@ class RefreshTokenGrant:
             self.audit("refresh_connector_missing", grant=grant.name, connector=grant.connector_id)
             raise _refusal()
         try:
-            return await connector.refresh(known)
+            return needed_of(await connector.refresh(known), grant.scopes)
         except IdentityGone:
             self.audit("refresh_identity_gone", grant=grant.name, connector=grant.connector_id)
             raise _refusal() from None

@@ -17,12 +17,14 @@ from idp.keys.seal import SealBroken, SealingKeys, SealingKeyUnknown
 
 _CODE = "code"
 _REFRESH_TOKEN = "refresh token"  # noqa: S105 -- the name of a kind, no secret
-_NAME = re.compile(r"[a-z0-9-]{1,63}")
+# What every store can hold as a name (RFC 1123 section 2.1).
+_NAME_FORM = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_NAME = re.compile(_NAME_FORM)
 _MAC_LENGTH = 18
 _MAC_AND_TAG = r"\.(?P<mac>[A-Za-z0-9_-]{24}))\.(?P<tag>[A-Za-z0-9_-]{32})"
-_CODE_FORM = re.compile(r"(?P<signed>kic_(?P<name>[a-z0-9-]{1,63})" + _MAC_AND_TAG)
+_CODE_FORM = re.compile(rf"(?P<signed>kic_(?P<name>{_NAME_FORM})" + _MAC_AND_TAG)
 _REFRESH_FORM = re.compile(
-    r"(?P<signed>kir_(?P<name>[a-z0-9-]{1,63})\.(?P<generation>0|[1-9][0-9]{0,15})" + _MAC_AND_TAG
+    rf"(?P<signed>kir_(?P<name>{_NAME_FORM})\.(?P<generation>0|[1-9][0-9]{{0,15}})" + _MAC_AND_TAG
 )
 _GENERATION_END = 2**53
 
@@ -107,7 +109,7 @@ class Handles:
 
 def _checked(name: str) -> str:
     if _NAME.fullmatch(name) is None:
-        raise ValueError("a record's name has 1 to 63 characters of a-z, 0-9 and -")
+        raise ValueError("a record's name has 1 to 63 characters of a-z, 0-9 and inner -")
     return name
 
 

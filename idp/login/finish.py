@@ -73,9 +73,7 @@ class LoginFinisher:
         before anything is written, AlreadyUsed when the same form was finished and used before,
         StorageUnavailable.
         """
-        self._check_hint(state, identity)
-        grant = self._new_grant(state, identity, authenticated_at)
-        self._check_size(grant)
+        grant = self.check(state, identity, authenticated_at)
         try:
             created = await self.grants.create(grant)
         except AlreadyExists:
@@ -91,6 +89,13 @@ class LoginFinisher:
             )
         code = self.handles.code(grant.name, grant.seed)
         return Finished(target=state.request.target, code=code)
+
+    def check(self, state: LoginState, identity: Identity, authenticated_at: datetime) -> Grant:
+        """Return the grant that would be stored. Raises Refused and TokenTooLarge as `finish`."""
+        self._check_hint(state, identity)
+        grant = self._new_grant(state, identity, authenticated_at)
+        self._check_size(grant)
+        return grant
 
     def _check_hint(self, state: LoginState, identity: Identity) -> None:
         hinted = state.request.hinted_subject

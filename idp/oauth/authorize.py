@@ -106,6 +106,20 @@ def target_of(parameters: Parameters, clients: Clients) -> Target:
     return Target(client_id=client.id, redirect_uri=redirect_uri, state=state)
 
 
+def check_target(target: Target, clients: Clients) -> None:
+    """Check a target once more, at the end of a login. Raises Untrusted.
+
+    A login takes minutes, in which its client may have been removed, or an address of it.
+    """
+    client = clients.get(target.client_id)
+    if client is None or not redirect_uri_allowed(target.redirect_uri, client):
+        raise Untrusted(
+            "The application you came from is no longer registered here.",
+            "It, or the address that it asked to send you to, was removed while you were signing"
+            " in. Ask the people who run it.",
+        )
+
+
 def read_authorization(parameters: Parameters, rules: AuthorizeRules) -> AuthorizationRequest:
     """Return the checked request. Raises Untrusted (a page) or Refused (a redirect)."""
     target = target_of(parameters, rules.clients)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from idp.oauth import prompt
 from idp.oauth.claims import SUPPORTED
 from idp.oauth.client_auth import METHODS
-from idp.oauth.scopes import ADVERTISED
+from idp.oauth.scopes import ADVERTISED, OFFLINE_ACCESS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,11 @@ def discovery_document(served: Served) -> bytes:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": sorted(served.signing_algorithms),
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": list(ADVERTISED),
+        "scopes_supported": [
+            scope
+            for scope in ADVERTISED
+            if scope != OFFLINE_ACCESS or "refresh_token" in served.grant_types
+        ],
         "token_endpoint_auth_methods_supported": list(METHODS),
         "claims_supported": list(SUPPORTED),
         "claim_types_supported": ["normal"],

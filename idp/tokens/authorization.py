@@ -1,12 +1,12 @@
 """What tokens are issued for: one checked fact, whichever grant it came from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connectors.base import Identity
 from idp.oauth.claims import Person
 from idp.oauth.client import Client
-from idp.oauth.scopes import peers_of
+from idp.oauth.scopes import GROUPS, peers_of
 from idp.oauth.subject import subject
 from storage.records import Grant
 
@@ -53,6 +53,14 @@ def identity_of(grant: Grant) -> Identity:
         groups=grant.groups,
         connector_data=grant.connector_data,
     )
+
+
+def needed_of(identity: Identity, scopes: tuple[str, ...]) -> Identity:
+    """Return an identity without groups that no granted scope will ever show.
+
+    People may have thousands, which would travel in forms and lie in records for nothing.
+    """
+    return identity if GROUPS in scopes else replace(identity, groups=())
 
 
 def authorization_of(grant: Grant, scopes: tuple[str, ...]) -> Authorization:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.oauth.authorize import Refused
+from idp.oauth.authorize import Refused, check_target
 from idp.oauth.errors import AccessDenied
 from idp.web.cookies import BrowserCookies
 from idp.web.forms import read_page_form
@@ -29,6 +29,7 @@ class ApprovalEndpoint:
         approval = self.ending.states.open_approval(
             fields.get("state", ""), browser=browser.id if browser else None
         )
+        check_target(approval.login.request.target, self.ending.clients)
         if fields.get("approval") != "approve":
             raise Refused(approval.login.request.target, AccessDenied("The person refused."))
         return await self.ending.finish(approval)

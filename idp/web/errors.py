@@ -122,6 +122,18 @@ class Renderer:
     metrics: Metrics
     logger: logging.Logger
 
+    def resource(self, endpoint: Endpoint) -> Endpoint:
+        """Return an endpoint that wants an access token: its errors say so (RFC 6750 section 3)."""
+        answer_json = self.json(endpoint)
+
+        async def answer(request: Request) -> Response:
+            response = await answer_json(request)
+            if response.status_code in (400, 401, 403):
+                response.headers.setdefault("www-authenticate", self._bearer("invalid_request"))
+            return response
+
+        return answer
+
     def json(self, endpoint: Endpoint) -> Endpoint:
         """Return the endpoint of an API: errors are JSON (RFC 6749 section 5.2)."""
 
@@ -260,13 +272,14 @@ class Renderer:
         if isinstance(error, InvalidClient):
             response.headers["www-authenticate"] = f'Basic realm="{self.issuer}"'
         if isinstance(error, InvalidToken | InsufficientScope):
-            response.headers["www-authenticate"] = (
-                f'Bearer realm="{self.issuer}", error="{error.code}",'
-                f' error_description="{error.description}"'
-            )
+            description = f', error_description="{error.description}"'
+            response.headers["www-authenticate"] = self._bearer(error.code) + description
         if isinstance(error, TemporarilyUnavailable | TooManyAttempts):
             response.headers["retry-after"] = _seconds(error.retry_after)
         return response
+
+    def _bearer(self, code: str) -> str:
+        return f'Bearer realm="{self.issuer}", error="{code}"'
 
     def _note_store(self, error: StorageUnavailable) -> None:
         self.metrics.store_failures.inc()

@@ -24,9 +24,10 @@ from idp.login.steps import StepPolicy, needs_approval
 from idp.login.throttle import AccountThrottled, Reservation, Throttle
 from idp.login.usernames import UsernameRefused, as_typed, throttle_name
 from idp.metrics import Metrics
-from idp.oauth.authorize import Target
+from idp.oauth.authorize import Target, check_target
 from idp.oauth.client import Clients
 from idp.oauth.redirects import OUT_OF_BAND
+from idp.tokens.authorization import needed_of
 from idp.web.cookies import Browser, BrowserCookies
 from idp.web.errors import NO_STORE, Renderer
 from idp.web.forms import read_page_form
@@ -55,7 +56,10 @@ def redirect_sources(target: Target) -> tuple[str, ...]:
     if parts.scheme == "https":
         return ("'self'", "https:")
     if parts.scheme == "http":
-        return ("'self'", f"http://{parts.netloc}")
+        # CSP has no IPv6 addresses; browsers ignore a source that holds one.
+        host = "*" if parts.netloc.startswith("[") else parts.hostname
+        port = "" if parts.port is None else f":{parts.port}"
+        return ("'self'", f"http://{host}{port}")
     return ("'self'", f"{parts.scheme}:")
 
 
@@ -75,6 +79,8 @@ class Ending:
     async def signed_in(self, approval: ApprovalState, browser: Browser) -> Response:
         """Return the answer to a right password."""
         if needs_approval(approval.login.request, self.steps):
+            # Nobody is asked to approve what cannot be issued.
+            self.finisher.check(approval.login, approval.identity, approval.authenticated_at)
             return self._ask(approval, browser)
         return await self.finish(approval)
 
@@ -190,7 +196,9 @@ class LoginEndpoint:
             self._count(attempt, "throttled")
             return self.form.again(attempt.state, attempt.sealed, attempt.username)
         approval = ApprovalState(
-            login=attempt.state, identity=identity, authenticated_at=self.clock()
+            login=attempt.state,
+            identity=needed_of(identity, attempt.state.request.scopes),
+            authenticated_at=self.clock(),
         )
         response = await self.ending.signed_in(approval, attempt.browser)
         known = self.form.cookies.with_account(attempt.browser, account)
@@ -204,6 +212,7 @@ class LoginEndpoint:
         state = self.form.states.open_login(sealed, browser=browser.id if browser else None)
         if browser is None or state.connector_id != request.path_params["connector"]:
             raise StateBroken
+        check_target(state.request.target, self.form.clients)
         return _Attempt(
             state=state,
             sealed=sealed,

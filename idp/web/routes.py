@@ -34,12 +34,12 @@ def web_routes(
         return _route(base_path + path, renderer.page(endpoint), name, methods)
 
     def api(path: str, endpoint: Endpoint, name: str, *methods: str) -> Route:
-        answer = _with_cors(renderer.json(endpoint), cors, ", ".join(methods))
+        answer = _with_cors(endpoint, cors, ", ".join(methods))
         return _route(base_path + path, answer, name, (*methods, "OPTIONS"))
 
     return [
-        api("/token", endpoints.token, "token", "POST"),
-        api("/userinfo", endpoints.userinfo, "userinfo", "GET", "POST"),
+        api("/token", renderer.json(endpoints.token), "token", "POST"),
+        api("/userinfo", renderer.resource(endpoints.userinfo), "userinfo", "GET", "POST"),
         page("/auth", endpoints.authorize, "authorize", "GET", "POST"),
         page("/auth/{connector}", endpoints.authorize, "authorize", "GET", "POST"),
         page("/auth/{connector}/login", endpoints.login, "login", "POST"),

@@ -32,6 +32,7 @@ class UserinfoEndpoint:
     issuer: str
     access_tokens: AccessTokens
     ended: Container[str]
+    clients: Container[str]
 
     async def __call__(self, request: Request) -> Response:
         """Return the claims of the person. Raises OAuthError as RFC 6750 section 3.1 says."""
@@ -45,7 +46,7 @@ class UserinfoEndpoint:
             challenge = {"www-authenticate": f'Bearer realm="{self.issuer}"', **NO_STORE}
             return JSONResponse({}, status_code=401, headers=challenge)
         claims = self.access_tokens.verify(token)
-        if claims.get(GRANT_CLAIM) in self.ended:
+        if claims.get(GRANT_CLAIM) in self.ended or claims.get("client_id") not in self.clients:
             raise InvalidToken("The access token is expired, revoked or not valid.")
         if OPENID not in str(claims.get("scope", "")).split(" "):
             raise InsufficientScope("The access token was issued without the scope openid.")

@@ -23,7 +23,7 @@ from tests.kit.servers.trust import authentication_config, wait_until_trusted
 pytestmark = pytest.mark.servers
 
 _PACE_SECONDS = 0.2
-_ROTATIONS = 4
+_ROTATIONS = 3
 _PATIENCE_SECONDS = 60
 
 

@@ -104,14 +104,6 @@ def test_person_signs_in_to_the_example(run: Run, started: Process, browser: Bro
     assert run.free_addresses() == run.addresses
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
-def test_other_ways_to_end_it_leave_nothing_behind(
-    run: Run, started: Process, by: signal.Signals
-) -> None:
-    assert started.stop(within=_STOP_SECONDS, by=by) == 0
-    assert run.free_addresses() == run.addresses
-
-
 def test_ctrl_c_in_a_terminal_reaches_the_whole_group(run: Run, started: Process) -> None:
     os.killpg(started.pid, signal.SIGINT)
 
@@ -120,19 +112,20 @@ def test_ctrl_c_in_a_terminal_reaches_the_whole_group(run: Run, started: Process
     assert run.free_addresses() == run.addresses
 
 
-def test_it_starts_again_with_the_same_store(run: Run, tmp_path: Path) -> None:
-    keys = []
-    for _ in range(2):
-        process = run.start()
-        try:
-            process.wait_until(run.is_greeting, within=_START_SECONDS)
-            keys.append(httpx.get(f"{run.config['issuer']}/keys", trust_env=False).json())
-        finally:
-            process.stop(within=_STOP_SECONDS)
-        run.log.unlink()
+def test_it_ends_by_sigterm_and_starts_again_with_the_same_store(
+    run: Run, started: Process
+) -> None:
+    keys = httpx.get(f"{run.config['issuer']}/keys", trust_env=False).json()
 
-    assert keys[0] == keys[1]
-    assert (tmp_path / "run" / "idp.db").exists()
+    assert started.stop(within=_STOP_SECONDS) == 0
+    assert run.free_addresses() == run.addresses
+    run.log.unlink()
+    again = run.start()
+    try:
+        again.wait_until(run.is_greeting, within=_START_SECONDS)
+        assert httpx.get(f"{run.config['issuer']}/keys", trust_env=False).json() == keys
+    finally:
+        again.kill()
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2], ids=["provider", "telemetry", "application"])

@@ -10,12 +10,13 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from html import unescape
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -23,8 +24,10 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
 
 from idp.app import Connectors, Provider, Surroundings, build_provider
+from idp.keys.jwks import new_signing_key
 from idp.settings import parse
 from storage.base import Backend
+from storage.records import SigningKey
 from tests.kit.clock import HandClock
 
 ISSUER = "https://idp.example.com"
@@ -221,6 +224,23 @@ def answer_of(response: httpx.Response) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(response.headers["location"]).query, strict_parsing=True))
 
 
+class KeyShelf:
+    """Gives each provider its first keys from a shelf: making an RSA key takes 0.1 s."""
+
+    _made: ClassVar[dict[tuple[str, int], SigningKey]] = {}
+
+    def __init__(self) -> None:
+        self._given = 0
+
+    def __call__(self, alg: str, now: datetime) -> SigningKey:
+        """Return the next key, as if it was made just now."""
+        place = (alg, self._given)
+        self._given += 1
+        if place not in self._made:
+            self._made[place] = new_signing_key(alg, now)
+        return replace(self._made[place], created_at=now)
+
+
 @contextmanager
 def provider_under_test(
     config: Mapping[str, Any] | None = None,
@@ -228,8 +248,12 @@ def provider_under_test(
     clock: HandClock | None = None,
     wrap_backend: Callable[[Backend], Backend] | None = None,
     wrap_connectors: Callable[[Connectors], Connectors] | None = None,
+    new_key: Callable[[str, datetime], SigningKey] | None = None,
 ) -> Iterator[ProviderUnderTest]:
-    """Build and start a provider for a configuration; closed at the end."""
+    """Build and start a provider for a configuration; closed at the end.
+
+    Providers share their first keys unless `new_key` makes others.
+    """
     settings = parse(json.dumps(config or base_config()), environ={}, directory=Path.cwd())
     hand_clock = clock or HandClock()
     registry = CollectorRegistry()
@@ -239,6 +263,7 @@ def provider_under_test(
         registry=registry,
         exposed=registry,
         pause=_no_pause,
+        new_key=new_key or KeyShelf(),
         wrap_backend=wrap_backend or (lambda backend: backend),
         wrap_connectors=wrap_connectors or (lambda connectors: connectors),
     )

@@ -176,6 +176,23 @@ def test_an_approval_waits_half_an_hour_and_no_longer() -> None:
             assert "expired" in response.text
 
 
+@pytest.mark.covers("R-65", "CV-36")
+@pytest.mark.parametrize("count", [700, 900, 1500, 5000])
+def test_a_person_with_any_number_of_groups_gets_a_code_or_the_reason(count: int) -> None:
+    config = base_config()
+    config["oauth2"]["skipApprovalScreen"] = False
+    config["staticPasswords"][0]["groups"] = [f"group-{n:05d}-{'x' * 30}" for n in range(count)]
+    with provider_under_test(config) as provider:
+        response = provider.sign_in({"scope": "openid"})
+        # The token has no room for the groups only where it is asked for them.
+        assert "code" in answer_of(answer(provider.browser, approval_page(response)))
+        response = provider.sign_in({"scope": "openid groups"})
+        if response.status_code == 200:
+            response = answer(provider.browser, approval_page(response))
+        assert response.status_code == 403
+        assert "too many groups" in response.text
+
+
 @pytest.mark.parametrize(
     ("changes", "asked"),
     [({"prompt": "consent"}, True), ({"prompt": "login consent"}, True),

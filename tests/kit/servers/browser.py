@@ -162,6 +162,9 @@ def _watch(context: BrowserContext, person: Person) -> None:
             complain("status", f"{response.status} {response.url}")
 
     def on_failed(request: Request) -> None:
+        # Whoever goes on before the icon of a page has come has done nothing wrong.
+        if request.failure == "net::ERR_ABORTED" and not request.is_navigation_request():
+            return
         complain("request", f"{request.method} {request.url}: {request.failure}")
 
     context.on("console", on_console)

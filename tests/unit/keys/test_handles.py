@@ -14,7 +14,7 @@ SEED = b"seed" * 8
 KEY = SealingKey(b"k" * 32)
 HANDLES = Handles(SealingKeys([KEY], random=secrets.token_bytes))
 
-names = st.from_regex(r"\A[a-z0-9-]{1,63}\Z")
+names = st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")
 generations = st.integers(0, 2**53 - 1)
 seeds = st.binary(min_size=16, max_size=64)
 
