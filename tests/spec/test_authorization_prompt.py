@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from idp.keys import base64url
+from idp.keys.jwks import new_signing_key
 from tests.kit.provider import (
     ISSUER,
     PASSWORD,
@@ -162,7 +163,7 @@ def test_what_is_no_id_token_of_ours_is_refused(
 
 @pytest.mark.covers("R-15", "R-41")
 def test_a_hint_of_another_provider_with_our_name_is_refused(provider: ProviderUnderTest) -> None:
-    with provider_under_test() as foreign:
+    with provider_under_test(new_key=new_signing_key) as foreign:
         hint = foreign.tokens()["id_token"]
         assert foreign.authorize({"id_token_hint": hint}).status_code == 200
     assert answer_of(provider.authorize({"id_token_hint": hint}))["error"] == "invalid_request"
