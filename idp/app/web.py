@@ -35,9 +35,10 @@ from idp.tokens.issue import TokenIssuer
 from idp.web.approval import ApprovalEndpoint
 from idp.web.authorize import AuthorizeEndpoint
 from idp.web.cookies import BrowserCookies, cookie_name
+from idp.web.ending import Ending
 from idp.web.errors import Renderer
 from idp.web.guard import ThrottledClients
-from idp.web.login import Ending, LoginEndpoint, LoginForm
+from idp.web.login import LoginEndpoint, LoginForm
 from idp.web.middleware import Outermost, security_headers
 from idp.web.pages import Branding, Pages
 from idp.web.routes import Endpoints, WebApp, web_routes
@@ -135,7 +136,6 @@ def _login_parts(
         states=states,
         finisher=finisher,
         clients=core.clients,
-        cookies=cookies,
         renderer=renderer,
     )
     return LoginEndpoint(

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from idp.oauth.authorize import Refused, check_target
 from idp.oauth.errors import AccessDenied
 from idp.web.cookies import BrowserCookies
+from idp.web.ending import Ending
 from idp.web.forms import read_page_form
-from idp.web.login import Ending
 from idp.web.origin import check_same_origin
 
 

@@ -68,8 +68,8 @@ _PAGES: dict[type[Exception], _PageText] = {
     ),
     OtherBrowser: _PageText(
         400,
-        "This sign-in belongs to another browser",
-        "It was started in another browser or window, or this browser does not keep cookies.",
+        "Started in another browser",
+        "This sign-in began in another browser or window, or this browser does not keep cookies.",
         "Allow cookies for this site. " + _START_AGAIN,
     ),
     CrossSite: _PageText(

@@ -188,6 +188,8 @@ def scope_sentences(scopes: Iterable[str], audiences: Iterable[str] = ()) -> lis
         "federated:id": "See which account you signed in with",
     }
     asked = [scope for scope in dict.fromkeys(scopes) if not scope.startswith("audience:server:")]
+    # In the order of `words`, however the client wrote them; those without words come last.
+    asked.sort(key=lambda scope: list(words).index(scope) if scope in words else len(words))
     # U+2068 and U+2069 keep a right-to-left name from turning the words around it.
     sentences = [words.get(scope, f"Use the permission \u2068{scope}\u2069") for scope in asked]
     sentences += [f"Act for you at \u2068{name}\u2069" for name in dict.fromkeys(audiences)]

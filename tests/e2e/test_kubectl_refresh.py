@@ -22,7 +22,7 @@ from tests.kit.servers.kubectl import kept_tokens, oidc_user
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
-_CALLS_EACH = 500
+_CALLS_EACH = 100
 _WHOAMI = ("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
 
 
@@ -74,7 +74,7 @@ class Devices:
         return self._cluster.write_kubeconfig(self._directory / name, user=user)
 
 
-def test_expired_token_is_refreshed_and_the_new_ones_arekept_tokens(
+def test_expired_token_is_refreshed_and_the_new_ones_are_kept(
     cluster: KubeApiServer, party: RelyingParty, device: Devices
 ) -> None:
     tokens = party.sign_in(JANE.email, JANE.password)

@@ -107,6 +107,29 @@ async def test_a_stranger_with_a_sealing_key_of_their_own_proves_nothing(world: 
             await world.lookup.by_code(text, REFUSAL)
 
 
+@pytest.mark.covers("CV-8", "CV-34")
+async def test_what_the_record_proves_is_kind_name_and_generation_together(world: World) -> None:
+    """Without a tag that we can check, nothing of a text may be exchanged for something else."""
+    await world.code("grant-1")
+    await world.code("grant-2")
+    seed = (await world.stored("grant-1")).seed
+    token, code = foreign().refresh_token("grant-1", 1, seed), foreign().code("grant-1", seed)
+    _, code_mac, code_tag = code.split(".")
+    _, _, token_mac, token_tag = token.split(".")
+    for text in (
+        token.replace(".1.", ".2."),
+        token.replace(".1.", ".0."),
+        token.replace("grant-1", "grant-2"),
+        f"kir_grant-1.0.{code_mac}.{code_tag}",
+        f"kir_grant-1.1.{code_mac}.{code_tag}",
+    ):
+        with pytest.raises(InvalidGrant):
+            await world.lookup.by_refresh_token(text, REFUSAL)
+    for text in (f"kic_grant-1.{token_mac}.{token_tag}", code.replace("grant-1", "grant-2")):
+        with pytest.raises(InvalidGrant):
+            await world.lookup.by_code(text, REFUSAL)
+
+
 @pytest.mark.covers("R-75", "I-7")
 async def test_nobody_is_signed_out_because_strangers_used_up_the_look_ups(world: World) -> None:
     """`invalid_grant` makes clients throw their token away, and this one is good."""
