@@ -73,7 +73,6 @@ class Grant:
     groups: tuple[str, ...]
     connector_data: str = field(repr=False)
     scopes: tuple[str, ...]
-    audience: tuple[str, ...]
     nonce: str
     redirect_uri: str
     code_challenge: str

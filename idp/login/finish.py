@@ -132,7 +132,6 @@ class LoginFinisher:
             groups=identity.groups,
             connector_data=identity.connector_data,
             scopes=scopes,
-            audience=request.peers,
             nonce=request.nonce,
             redirect_uri=request.target.redirect_uri,
             code_challenge=request.code_challenge,

@@ -67,7 +67,6 @@ def grant(name: str = "g1", **changes: Any) -> Grant:
             groups=("admins", "developers"),
             connector_data='{"dn": "cn=jane"}',
             scopes=("openid", "offline_access"),
-            audience=("kubectl",),
             nonce="n-0S6",
             redirect_uri="http://localhost:8000",
             code_challenge="c" * 43,

@@ -36,7 +36,6 @@ ANY_GRANT = st.builds(
     name=st.just("g1"),
     groups=TEXTS,
     scopes=TEXTS,
-    audience=TEXTS,
     created_at=TIMES,
     authenticated_at=TIMES,
     code_expires_at=TIMES,

@@ -26,7 +26,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "groups": (),
         "connector_data": "",
         "scopes": (),
-        "audience": (),
         "nonce": "",
         "seed": b"",
         "refresh": RefreshState(generation=0, last_used_at=NOW),

@@ -204,7 +204,6 @@ def new_grant(name: str, now: datetime) -> Grant:
         groups=("developers",),
         connector_data="",
         scopes=("openid", "groups", "offline_access"),
-        audience=(),
         nonce="the nonce",
         redirect_uri=CALLBACK,
         code_challenge="",

@@ -36,7 +36,6 @@ def unspent() -> Grant:
         groups=("developers",),
         connector_data="",
         scopes=("openid", "offline_access"),
-        audience=(),
         nonce="the nonce",
         redirect_uri="https://app.example.com/callback",
         code_challenge="",

@@ -50,7 +50,7 @@ class Life:
         self.grant = Grant(
             name="grant-1", client_id="app", connector_id="local", user_id="user-1",
             username="", preferred_username="", email="", email_verified=False, groups=(),
-            connector_data="", scopes=("openid", "offline_access"), audience=(), nonce="",
+            connector_data="", scopes=("openid", "offline_access"), nonce="",
             redirect_uri="https://app.example.com/callback", code_challenge="", seed=bytes(32),
             created_at=NOON, authenticated_at=NOON, code_expires_at=NOON + timedelta(seconds=60),
             expires_at=NOON + timedelta(days=31),
@@ -186,7 +186,7 @@ def test_a_restored_and_healed_grant_keeps_the_highest_generation_that_a_client_
     grant = Grant(
         name="grant-1", client_id="app", connector_id="local", user_id="user-1",
         username="", preferred_username="", email="", email_verified=False, groups=(),
-        connector_data="", scopes=("offline_access",), audience=(), nonce="", redirect_uri="",
+        connector_data="", scopes=("offline_access",), nonce="", redirect_uri="",
         code_challenge="", seed=bytes(32), created_at=NOON, authenticated_at=NOON,
         code_expires_at=NOON, expires_at=NOON, code_spent_at=NOON,
         refresh=RefreshState(generation=3, last_used_at=NOON, spent=((int(NOON.timestamp()), 2),)),
