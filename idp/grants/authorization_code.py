@@ -97,7 +97,11 @@ class AuthorizationCodeGrant:
         now = self.clock()
         grant = stored.record
         if grant.code_spent_at is None and code_is_expired(grant, now):
-            raise _refusal()
+            # What is in hand may be older than the store, where the code was spent in time.
+            stored = await self.lookup.grants.get(grant.name)
+            grant = stored.record
+            if grant.code_spent_at is None:
+                raise _refusal()
         if self.unconfirmed.take(grant) and grant.ended_at is None:
             if code_is_expired(grant, now):
                 raise _refusal()

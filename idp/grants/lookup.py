@@ -1,15 +1,19 @@
 """Finds the grant that a code or refresh token names, and proves that the text belongs to it."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from idp.grants.recent import RecentGrants
-from idp.keys.handles import HandleBroken, HandleKeyUnknown, Handles, ParsedHandle
+from idp.keys.handles import CODE, HandleBroken, HandleKeyUnknown, Handles, ParsedHandle
+from idp.log import log_event
 from idp.oauth.errors import InvalidGrant
 from storage.base import NotFound, Unreadable
 from storage.collection import Collection, Stored
 from storage.records import Grant
+
+_log = logging.getLogger("idp.grants")
 
 
 class LookupAttempt(Protocol):
@@ -82,10 +86,21 @@ class GrantLookup:
         attempt.succeeded()
         return stored
 
+    async def _stored(self, parsed: ParsedHandle) -> Stored[Grant]:
+        """Return the record; for a code it may be the one in hand since the login.
+
+        A refresh token is always judged by the store: the code may have been redeemed elsewhere.
+        """
+        recent = self.recent.take(parsed.name) if parsed.kind == CODE else None
+        return recent or await self.grants.get(parsed.name)
+
     async def _proved(self, parsed: ParsedHandle, refusal: InvalidGrant) -> Stored[Grant]:
         try:
-            stored = self.recent.take(parsed.name) or await self.grants.get(parsed.name)
+            stored = await self._stored(parsed)
             self.handles.check(parsed, stored.record.seed)
-        except (HandleBroken, NotFound, Unreadable):
+        except Unreadable as error:
+            log_event(_log, logging.ERROR, "record_unreadable", problem=str(error))
+            raise refusal from None
+        except (HandleBroken, NotFound):
             raise refusal from None
         return stored

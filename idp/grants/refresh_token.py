@@ -52,14 +52,16 @@ class RefreshTokenGrant:
                 raise _refusal()
             scopes = narrow_scope(form.get("scope"), stored.record.scopes)
             check_peers(scopes, client=client, clients=self.clients)
-            grant = await self._renew(stored, generation)
+            grant = await self._renew(stored, generation, scopes)
         except (NotFound, Unreadable):
             raise _refusal() from None
         except StorageUnavailable as error:
             raise store_is_away(error) from error
         return self._answer(grant, scopes)
 
-    async def _renew(self, stored: Stored[Grant], generation: int) -> Grant:
+    async def _renew(
+        self, stored: Stored[Grant], generation: int, scopes: tuple[str, ...]
+    ) -> Grant:
         now = self.clock()
         verdict = judge(stored.record, generation, now, self.policy)
         if verdict in (Verdict.ENDED, Verdict.EXPIRED):
@@ -68,7 +70,7 @@ class RefreshTokenGrant:
             # Whoever spent this generation asked the connector less than a minute ago.
             return stored.record
         identity = await self._identity_now(stored.record, verdict)
-        self._check_size(advance(stored.record, generation, identity, now, self.policy))
+        self._check_size(advance(stored.record, generation, identity, now, self.policy), scopes)
         renewed = await self.lookup.grants.update(
             stored, lambda grant: advance(grant, generation, identity, now, self.policy)
         )
@@ -81,8 +83,8 @@ class RefreshTokenGrant:
             self.audit("refresh_token_from_the_future", grant=stored.record.name)
         return renewed.record
 
-    def _check_size(self, grant: Grant) -> None:
-        check_size(self.issuer.id_claims(authorization_of(grant, grant.scopes)))
+    def _check_size(self, grant: Grant, scopes: tuple[str, ...]) -> None:
+        check_size(self.issuer.id_claims(authorization_of(grant, scopes)))
 
     async def _identity_now(self, grant: Grant, verdict: Verdict) -> Identity:
         """Return the person as they are now (a reused token is not worth asking for)."""

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from idp.keys import base64url
 from idp.keys.seal import SealBroken, SealingKeys, SealingKeyUnknown
 
-_CODE = "code"
+CODE = "code"
+"""What `ParsedHandle.kind` says of a code."""
+
 _REFRESH_TOKEN = "refresh token"  # noqa: S105 -- the name of a kind, no secret
 # What every store can hold as a name (RFC 1123 section 2.1).
 _NAME_FORM = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -63,7 +65,7 @@ class Handles:
 
     def code(self, name: str, seed: bytes) -> str:
         """Return the code of the record `name`. Raises ValueError for a name it cannot hold."""
-        return self._text(_CODE, f"kic_{_checked(name)}", _mac(_CODE, name, 0, seed))
+        return self._text(CODE, f"kic_{_checked(name)}", _mac(CODE, name, 0, seed))
 
     def refresh_token(self, name: str, generation: int, seed: bytes) -> str:
         """Return the refresh token of a generation, 0 <= generation < 2**53. Raises ValueError."""
@@ -77,7 +79,7 @@ class Handles:
         match = _CODE_FORM.fullmatch(text)
         if match is None:
             raise HandleBroken("this is no code")
-        return self._tagged(match, ParsedHandle(_CODE, match["name"], 0, match["mac"]))
+        return self._tagged(match, ParsedHandle(CODE, match["name"], 0, match["mac"]))
 
     def parse_refresh_token(self, text: str) -> ParsedHandle:
         """Check form and tag only. Raises HandleBroken or HandleKeyUnknown."""

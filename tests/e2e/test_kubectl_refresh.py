@@ -22,7 +22,7 @@ from tests.kit.servers.kubectl import kept_tokens, oidc_user
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
-_CALLS_EACH = 100
+_CALLS_EACH = 500
 _WHOAMI = ("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
 
 

@@ -50,13 +50,13 @@ def provider_config(
     `clients` come before those that are always there.
     """
     address = f"127.0.0.1:{free_port()}"
-    web: dict[str, object] = {"http": address, "workers": 2}
+    web: dict[str, object] = {"http": address}
     if ca is not None:
         serving = ca.issue(directory / "serving")
         web = {
             "https": address,
             "tlsCert": str(serving.certificate),
-            "tlsKey": str(serving.key), "workers": 2,
+            "tlsKey": str(serving.key),
         }
     return {
         "issuer": f"{'http' if ca is None else 'https'}://{address}",

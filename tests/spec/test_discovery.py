@@ -94,7 +94,7 @@ def test_elsewhere_is_nothing_and_never_a_fault(below: ProviderUnderTest, path: 
     assert "location" not in response.headers
 
 
-@pytest.mark.covers("R-106", "R-85")
+@pytest.mark.covers("R-106")
 @pytest.mark.spec("OIDC Discovery", "4.3")
 @pytest.mark.parametrize(
     "issuer",
@@ -227,7 +227,7 @@ def test_the_key_set_has_public_halves_only(idp: ProviderUnderTest) -> None:
         assert key["kid"]
 
 
-@pytest.mark.covers("R-46", "G-3")
+@pytest.mark.covers("R-46")
 @pytest.mark.parametrize("path", [*PATHS, "/keys"])
 def test_documents_can_be_kept_for_a_minute_and_checked_by_their_etag(
     idp: ProviderUnderTest, path: str
@@ -275,7 +275,7 @@ def test_documents_are_for_reading_only(idp: ProviderUnderTest, path: str) -> No
     assert idp.browser.request("HEAD", path).status_code == 200
 
 
-@pytest.mark.covers("G-3", "R-46")
+@pytest.mark.covers("R-46")
 def test_two_replicas_publish_the_same_bytes(tmp_path: Path) -> None:
     config = quick_config()
     config["storage"] = {"type": "sqlite3", "config": {"file": str(tmp_path / "idp.db")}}
@@ -292,7 +292,6 @@ def test_two_replicas_publish_the_same_bytes(tmp_path: Path) -> None:
         assert second.userinfo(token).status_code == 200
 
 
-@pytest.mark.covers("G-3")
 def test_the_order_of_the_configuration_does_not_change_a_byte() -> None:
     first, second = quick_config(), quick_config()
     second["oauth2"]["grantTypes"] = second["oauth2"]["grantTypes"][::-1]
@@ -301,7 +300,7 @@ def test_the_order_of_the_configuration_does_not_change_a_byte() -> None:
         assert one.browser.get(PATHS[0]).content == other.browser.get(PATHS[0]).content
 
 
-@pytest.mark.covers("K-1", "G-9", "R-46")
+@pytest.mark.covers("K-1", "R-46")
 def test_documents_are_served_while_the_store_is_away() -> None:
     faults = Faults()
     with provider_under_test(

@@ -406,6 +406,18 @@ def test_what_other_parameters_say_does_not_matter(idp: ProviderUnderTest) -> No
     assert idp.refresh(token, **more).status_code == 200
 
 
+@pytest.mark.covers("I-7", "K-10")
+def test_the_replica_that_signed_somebody_in_refreshes_what_another_redeemed(
+    tmp_path: Path,
+) -> None:
+    """Whatever a replica still remembers of the login is older than what is in the store."""
+    config = quick_config()
+    config["storage"] = {"type": "sqlite3", "config": {"file": str(tmp_path / "idp.db")}}
+    with provider_under_test(config) as first, provider_under_test(config) as second:
+        tokens = second.redeem(first.code()).raise_for_status().json()
+        assert first.refresh(tokens["refresh_token"]).status_code == 200
+
+
 @pytest.mark.covers("I-1", "I-2", "K-10")
 def test_many_replicas_one_after_the_other_see_one_session(tmp_path: Path) -> None:
     config = quick_config()

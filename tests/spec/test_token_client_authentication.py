@@ -102,7 +102,7 @@ def test_failed_authentication_is_always_401_with_a_challenge(
     assert response.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.covers("R-18", "R-67", "CV-6")
+@pytest.mark.covers("R-18", "CV-6")
 def test_unknown_client_and_wrong_or_missing_secret_get_the_same_bytes(
     idp: ProviderUnderTest,
 ) -> None:

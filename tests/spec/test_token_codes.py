@@ -12,6 +12,7 @@ import anyio
 import httpx
 import pytest
 
+from tests.kit.clock import HandClock
 from tests.kit.provider import (
     CALLBACK,
     CONFIDENTIAL,
@@ -337,7 +338,6 @@ def test_the_redirect_uri_that_counts_is_the_one_that_was_used(idp: ProviderUnde
     assert idp.token(used, auth=None).status_code == 200
 
 
-@pytest.mark.covers("G-8")
 def test_a_login_is_two_writes_whatever_came_before(idp: ProviderUnderTest, faults: Faults) -> None:
     idp.authorize()
     idp.sign_in(password="wrong")
@@ -363,3 +363,24 @@ def test_two_replicas_give_tokens_to_one_at_most(tmp_path: Path) -> None:
         for replica in (first, second):
             assert replica.refresh(tokens["refresh_token"]).status_code == 400
             assert dies_within_a_second(partial(replica.userinfo, tokens["access_token"]))
+
+
+@pytest.mark.covers("R-20", "K-10")
+@pytest.mark.parametrize("later", [0, 59, 61, 3000])
+def test_a_replay_at_the_replica_that_signed_in_kills_what_another_replica_gave(
+    tmp_path: Path, later: float
+) -> None:
+    config = base_config()
+    config["signer"] = {"type": "local", "config": {"algorithm": "ES256"}}
+    config["storage"] = {"type": "sqlite3", "config": {"file": str(tmp_path / "idp.db")}}
+    clock = HandClock()
+    with (
+        provider_under_test(config, clock=clock) as first,
+        provider_under_test(config, clock=clock) as second,
+    ):
+        code = first.code()
+        tokens = second.redeem(code).raise_for_status().json()
+        clock.turn(later)
+        assert first.redeem(code).json()["error"] == "invalid_grant"
+        assert second.refresh(tokens["refresh_token"]).status_code == 400
+        assert dies_within_a_second(partial(second.userinfo, tokens["access_token"]))

@@ -137,7 +137,6 @@ def test_at_hash_belongs_to_the_access_token_beside_it(idp: ProviderUnderTest) -
         assert urlsafe_b64decode(at_hash + "==") == digest[:16]
 
 
-@pytest.mark.covers("CV-11")
 def test_every_token_has_a_jti_of_its_own(idp: ProviderUnderTest) -> None:
     """kube-apiserver writes it to the audit log, others keep replay caches by it."""
     tokens = idp.tokens()

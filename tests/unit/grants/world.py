@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from connectors.base import Identity
 from idp.grants.authorization_code import AuthorizationCodeGrant, UnconfirmedSpends
 from idp.grants.lookup import GrantLookup
+from idp.grants.recent import RecentGrants
 from idp.grants.refresh_token import RefreshTokenGrant
 from idp.keys.handles import Handles
 from idp.keys.seal import SealingKey, SealingKeys
@@ -81,6 +82,7 @@ class World:
     connectors: Callable[[str], object | None] = field(init=False)
     sealing_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     clients: dict[str, Client] = field(default_factory=lambda: {"app": APP, "other": OTHER})
+    recent: RecentGrants = field(default_factory=RecentGrants)
     unconfirmed: UnconfirmedSpends = field(default_factory=UnconfirmedSpends)
     policy: RefreshPolicy = field(
         default_factory=lambda: RefreshPolicy(
@@ -106,7 +108,12 @@ class World:
 
     @property
     def lookup(self) -> GrantLookup:
-        return GrantLookup(grants=self.grants, handles=Handles(self.sealing), budget=self.budget)
+        return GrantLookup(
+            grants=self.grants,
+            handles=Handles(self.sealing),
+            budget=self.budget,
+            recent=self.recent,
+        )
 
     @property
     def issuer(self) -> TokenIssuer:
