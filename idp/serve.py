@@ -91,8 +91,8 @@ async def _run(settings: Settings, outside: Surroundings, inherited: Inherited |
     where = addresses(settings)
     sockets = inherited.sockets if inherited is not None else [bind(address) for address in where]
     provider = await build_provider(settings, outside)
-    stop = asyncio.Event()
-    _follow_signals(stop, tls)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    _follow_signals(stop, hurry, tls)
     if inherited is not None:
         follow_parent(inherited.lifeline, stop)
     provider.jobs.start()
@@ -103,7 +103,9 @@ async def _run(settings: Settings, outside: Surroundings, inherited: Inherited |
             limits=Limits(),
             clock=outside.clock,
             stop=stop,
-            drain=Drain(linger=0.0 if settings.telemetry.http is None else _LINGER_SECONDS),
+            drain=Drain(
+                linger=0.0 if settings.telemetry.http is None else _LINGER_SECONDS, hurry=hurry
+            ),
             on_ready=lambda: _ready(provider, settings, where),
             on_drain=lambda: _draining(provider),
         )
@@ -157,10 +159,21 @@ def _draining(provider: Provider) -> None:
     log_event(_log, logging.INFO, "draining")
 
 
-def _follow_signals(stop: asyncio.Event, tls: ServerTls | None) -> None:
+def _follow_signals(stop: asyncio.Event, hurry: asyncio.Event, tls: ServerTls | None) -> None:
+    """Stop on SIGTERM, at once where a person asks: by Ctrl-C, or for the second time."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+
+    def terminate() -> None:
+        if stop.is_set():
+            hurry.set()
+        stop.set()
+
+    def interrupt() -> None:
+        hurry.set()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
 
     def reload_certificate() -> None:
         try:

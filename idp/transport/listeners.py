@@ -35,10 +35,14 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """How to leave: listen for `linger` seconds more, then give requests `grace` seconds."""
+    """How to leave: listen for `linger` seconds more, then give requests `grace` seconds.
+
+    Setting `hurry` ends the lingering, for whoever knows that no balancer has to learn of it.
+    """
 
     linger: float = 5.0
     grace: float = 20.0
+    hurry: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 async def serve(
@@ -70,7 +74,8 @@ async def serve(
         await stop.wait()
         on_drain()
         connections.begin_drain()
-        await asyncio.sleep(drain.linger)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(drain.hurry.wait(), drain.linger)
         await asyncio.gather(*(door.close() for door in doors))
         await _finish(connections, drain.grace)
     finally:

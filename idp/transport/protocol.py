@@ -120,8 +120,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def close_if_quiet(self, now: float) -> None:
         """Close unless something is asked, or may be on its way."""
-        if self._deadlines.is_quiet(now):
-            self.transport.close()
+        if not self._deadlines.is_quiet(now):
+            return
+        if self.transport.is_closing() and not unsent_bytes(self.transport):
+            # Over TLS a client that does not read never says goodbye; it has all it will get.
+            self.transport.abort()
+        self.transport.close()
 
     def abort(self) -> None:
         """Drop the connection; what was not sent is lost."""

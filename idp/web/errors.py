@@ -58,11 +58,11 @@ _START_AGAIN = "Go back to the application that you want to use and sign in agai
 
 _PAGES: dict[type[Exception], _PageText] = {
     StateExpired: _PageText(
-        400, "This sign-in has expired", "It was started too long ago to be finished.", _START_AGAIN
+        400, "This sign‑in has expired", "It was started too long ago to be finished.", _START_AGAIN
     ),
     StateBroken: _PageText(
         400,
-        "This sign-in cannot be continued",
+        "This sign‑in cannot be continued",
         "The form was changed on its way, or the provider's sealing key was replaced meanwhile.",
         _START_AGAIN,
     ),
@@ -92,14 +92,14 @@ _PAGES: dict[type[Exception], _PageText] = {
     ),
     ConnectorUnavailable: _PageText(
         503,
-        "Sign-in is not possible right now",
+        "Sign‑in is not possible right now",
         "The directory that knows your account does not answer. Your password was not judged.",
         "Wait a moment, go back and try again. If it stays so, tell an administrator.",
         RETRY_AFTER,
     ),
     StorageUnavailable: _PageText(
         503,
-        "Sign-in is not possible right now",
+        "Sign‑in is not possible right now",
         "The provider cannot reach its store. Nothing was lost.",
         "Wait a moment, go back and try again. If it stays so, tell an administrator.",
         RETRY_AFTER,
@@ -222,7 +222,7 @@ class Renderer:
         )
         if refused.target.redirect_uri == OUT_OF_BAND:
             return self.error_page(
-                _PageText(400, "The sign-in was refused", error.description, _START_AGAIN)
+                _PageText(400, "The sign‑in was refused", error.description, _START_AGAIN)
             )
         answer = {"error": error.code, "error_description": error.description}
         location = redirect_location(refused.target, self.issuer, answer)
@@ -235,7 +235,7 @@ class Renderer:
 
     def _page_text(self, error: Exception) -> "_PageText":
         if isinstance(error, Untrusted):
-            return _PageText(400, "The sign-in cannot start", error.problem, error.remedy)
+            return _PageText(400, "The sign‑in cannot start", error.problem, error.remedy)
         if isinstance(error, TokenTooLarge):
             return _PageText(
                 403,

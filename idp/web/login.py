@@ -73,7 +73,7 @@ class LoginForm:
         connector_id = state.connector_id
         target = state.request.target
         page = self.renderer.pages.login(
-            connector_name=self.names[connector_id],
+            connector_name=self.names[connector_id] if len(self.names) > 1 else None,
             username_prompt=self.connectors[connector_id].username_prompt,
             action=f"{self.base_path}/auth/{quote(connector_id, safe='')}/login",
             state=sealed,

@@ -18,7 +18,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 Theme = Literal["auto", "light", "dark"]
 
-WRONG_CREDENTIALS = "The name and the password do not match. Please check both and try again."
+WRONG_CREDENTIALS = "These two do not belong together. Please check both and try again."
 """The one text for every failed password (R-66): it must not say which part was wrong."""
 
 _OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")
@@ -92,7 +92,7 @@ class Pages:
     def login(
         self,
         *,
-        connector_name: str,
+        connector_name: str | None = None,
         username_prompt: str,
         action: str,
         state: str,
@@ -103,6 +103,7 @@ class Pages:
     ) -> str:
         """Return the form for name and password; it posts `login`, `password` and `state`.
 
+        `connector_name` says which way to sign in was chosen, where there are several.
         `error` is a sentence and keeps the name that was typed. A `back_url` that is not a path of
         our own is dropped (R-61).
         """
