@@ -26,7 +26,8 @@ LEVELS = {
 def log_event(logger: logging.Logger, level: int, event: str, **fields: Any) -> None:
     """Log an event by name with its fields."""
     if logger.isEnabledFor(level):
-        logger.log(level, event, extra=fields)
+        # Without `logger.log`, which walks the stack for a line number that nobody sees.
+        logger.handle(logger.makeRecord(logger.name, level, "", 0, event, (), None, extra=fields))
 
 
 class AuditLog(Protocol):
@@ -76,6 +77,9 @@ class _Fields:
         return fields
 
 
+_ENCODER = json.JSONEncoder(default=str)
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object per line; control characters are escaped by JSON itself."""
 
@@ -88,7 +92,7 @@ class JsonFormatter(logging.Formatter):
         fields = self._fields.of(record)
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str)
+        return _ENCODER.encode(fields)
 
 
 class TextFormatter(logging.Formatter):

@@ -35,6 +35,8 @@ UPDATE_DEADLINE_SECONDS = 3.0
 FIRST_WINDOW_SECONDS = 0.01
 WIDEST_WINDOW_SECONDS = 0.32
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,251}[a-z0-9])?")
 
 _log = logging.getLogger("storage")
@@ -158,7 +160,7 @@ class Collection(Generic[R]):
         name = _checked(record.name)
         sealed = self.sealer.seal(
             f"record:{self.kind.name}",
-            json.dumps(body, separators=(",", ":")).encode("ascii"),
+            _ENCODER.encode(body).encode("ascii"),
             context=self._context(name),
         )
         # Columns of a newer version are kept, as unknown fields of the body are.

@@ -15,6 +15,9 @@ from idp.keys.loading import PrivateKey, load_private
 from idp.keys.ring import RingIncomplete, signing_key
 from storage.records import KeyRing
 
+# One encoder for all: `json.dumps` makes a new one for each call that is not of its defaults.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 NUMERIC_DATES = ("exp", "iat", "nbf", "auth_time", "updated_at")
 
 
@@ -78,5 +81,4 @@ def _header(alg: str, kid: str, typ: str) -> str:
 
 def _json(value: Mapping[str, Any]) -> bytes:
     # `encode` refuses half surrogates, which our own reader would refuse as well.
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8")
+    return _ENCODER.encode(value).encode("utf-8")

@@ -5,6 +5,7 @@ A header that names the client is believed only as far as proxies that the opera
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Network = IPv4Network | IPv6Network
@@ -35,6 +36,7 @@ def client_address(*, peer: str, forwarded: Sequence[str], trusted: Sequence[Net
     return str(address)
 
 
+@lru_cache(maxsize=4096)
 def source_of(address: str) -> str:
     """Return what counts as one source: an IPv4 address, or the /64 that one IPv6 customer owns.
 
@@ -46,6 +48,7 @@ def source_of(address: str) -> str:
     return str(IPv6Network((parsed, _IPV6_CUSTOMER_BITS), strict=False))
 
 
+@lru_cache(maxsize=4096)
 def _address_of(text: str) -> IPv4Address | IPv6Address | None:
     """Read an address; `::ffff:192.0.2.1`, as a listener for both families sees it, is IPv4.
 

@@ -17,6 +17,8 @@ from connectors.base import Identity
 from idp.clock import Clock, epoch_seconds
 from idp.oauth.authorize import AuthorizationRequest, Target
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 _LOGIN = "login-state"
 _APPROVAL = "approval-state"
 _REQUEST = "authorization-request"
@@ -118,7 +120,7 @@ class LoginStates:
             "browser": _browser_hash(browser),
             "state": members,
         }
-        return self.sealer.seal(purpose, json.dumps(envelope, separators=(",", ":")).encode())
+        return self.sealer.seal(purpose, _ENCODER.encode(envelope).encode())
 
     def _open(self, purpose: str, sealed: str, browser: str | None) -> dict[str, Any]:
         if len(sealed) > _LONGEST:

@@ -10,6 +10,8 @@ from typing import Final
 
 from idp.oauth.claims import Claims
 
+_ENCODER: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
 WARN_AT: Final = 4 * 1024
 REFUSE_AT: Final = 8 * 1024
 # Header, signature and `at_hash`: what the claims do not show. RSA-2048 signatures are the largest.
@@ -39,7 +41,7 @@ class TokenSize:
 
 def measure_id_token(claims: Claims) -> TokenSize:
     """Return the size of the token that these claims become. Raises TokenTooLarge."""
-    payload = len(json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode())
+    payload = len(_ENCODER.encode(claims).encode())
     size = payload * 4 // 3 + _OVERHEAD
     if size > REFUSE_AT:
         groups = claims.get("groups")

@@ -1,7 +1,8 @@
 """The only door to the database file: one thread, one connection, one deadline for every call.
 
 SQLite blocks, so it gets a thread. One is enough: a read takes microseconds, and SQLite lets only
-one write at a time. Errors of sqlite3 stop here.
+one write at a time. What has queued up while the disk was busy is done in one transaction, so that
+many writes wait for one flush. Errors of sqlite3 stop here.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,9 @@ LOCK_POLL_SECONDS = 0.003
 
 LOOK_SECONDS = 0.25
 
+MOST_TOGETHER = 32
+"""How much work shares a transaction."""
+
 
 @dataclass(slots=True)
 class _Job:
@@ -38,6 +42,12 @@ class _Job:
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     give_up_at: float
+
+    def in_time(self) -> "_Job":
+        """Return the job. Raises TimeoutError when nobody waits for it any more."""
+        if self.future.done() or self.give_up_at <= time.monotonic():
+            raise TimeoutError
+        return self
 
     def answer(self, result: Any, error: Exception | None) -> None:
         with suppress(RuntimeError):  # the caller's loop is closed
@@ -96,8 +106,11 @@ class Door:
     def _run(self) -> None:
         try:
             while (job := self._next()) is not None:
-                self._perform(job)
-                del job  # or the last answer would live until the next question
+                jobs = self._with_those_waiting(job)
+                if len(jobs) == 1 or not self._perform_together(jobs):
+                    for each in jobs:
+                        self._perform(each)
+                del job, jobs  # or the last answer would live until the next question
         finally:
             self._disconnect()
             for parked in self._parked:
@@ -113,6 +126,53 @@ class Door:
             with suppress(Empty):
                 return self._jobs.get(timeout=remaining)
         return self._parked.popleft()
+
+    def _with_those_waiting(self, job: _Job) -> list[_Job]:
+        """Return the job and what has queued up behind it, in order."""
+        jobs = [job]
+        while len(jobs) < MOST_TOGETHER and not self._parked:
+            try:
+                following = self._jobs.get_nowait()
+            except Empty:
+                break
+            if following is None:
+                self._jobs.put(None)  # the end stays the end
+                break
+            jobs.append(following)
+        return jobs
+
+    def _perform_together(self, jobs: Sequence[_Job]) -> bool:
+        """Do jobs in one transaction; return False where each must be done by itself instead.
+
+        Then nothing was done: the transaction is rolled back. A commit that fails is answered
+        here, for it may have been done.
+        """
+        try:
+            connection = self._ready(jobs[0].give_up_at - time.monotonic())
+            connection.execute("BEGIN")
+            results = [job.in_time().work(connection) for job in jobs]
+            for job in jobs:
+                job.in_time()
+        except Exception:  # whose it is shows when each is done by itself
+            self._roll_back()
+            return False
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._disconnect()
+            for job in jobs:
+                job.answer(None, translated(self._file.path, error))
+            return True
+        _answer_all(jobs, results)
+        return True
+
+    def _roll_back(self) -> None:
+        connection = self._connection
+        if connection is not None and connection.in_transaction:
+            try:
+                connection.execute("ROLLBACK")
+            except sqlite3.Error:
+                self._disconnect()
 
     def _perform(self, job: _Job) -> None:
         remaining = job.give_up_at - time.monotonic()
@@ -175,6 +235,21 @@ class Door:
             f"no answer within {self._deadline:g} s: the disk is slow, or another process holds"
             " the file's lock",
         )
+
+
+def _answer_all(jobs: Sequence[_Job], results: Sequence[Any]) -> None:
+    """Wake each event loop once, however many of its callers are answered."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for job, result in zip(jobs, results, strict=True):
+        by_loop.setdefault(job.loop, []).append((job.future, result))
+    for loop, answers in by_loop.items():
+        with suppress(RuntimeError):  # the callers' loop is closed
+            loop.call_soon_threadsafe(_settle_all, answers)
+
+
+def _settle_all(answers: Sequence[tuple["asyncio.Future[Any]", Any]]) -> None:
+    for future, result in answers:
+        _settle(future, result, None)
 
 
 def _settle(future: "asyncio.Future[Any]", result: Any, error: Exception | None) -> None:

@@ -268,3 +268,46 @@ def test_every_result_code_has_a_message_with_the_file() -> None:
         assert "it said" in ours
     denied = PermissionError(13, "Permission denied")
     assert "writable" in str(translated(Path("/x"), denied))
+
+
+async def test_work_that_queued_up_is_done_in_one_transaction_and_answered_one_by_one(
+    path: Path,
+) -> None:
+    door = Door(DatabaseFile(path=path))
+    await door.ask(lambda db: db.execute("CREATE TABLE t (x INTEGER PRIMARY KEY)").rowcount)
+    hold = threading.Event()
+    in_transaction: list[bool] = []
+
+    def insert(number: int, db: sqlite3.Connection) -> int:
+        in_transaction.append(db.in_transaction)
+        return db.execute("INSERT INTO t VALUES (?)", (number,)).rowcount
+
+    first = door.ask(lambda _: hold.wait(5))
+    waiting = [door.ask(partial(insert, number)) for number in (1, 2, 1, 3)]
+    hold.set()
+    await first
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    # The third breaks the key: the transaction is undone, and each is done by itself.
+    assert [results[0], results[1], results[3]] == [1, 1, 1]
+    assert isinstance(results[2], StorageUnavailable)
+    assert in_transaction[:3] == [True] * 3
+    rows = await door.ask(lambda db: db.execute("SELECT x FROM t ORDER BY x").fetchall())
+    assert rows == [(1,), (2,), (3,)]
+    await door.close()
+
+
+async def test_a_shared_transaction_is_undone_when_one_of_its_callers_has_given_up(
+    path: Path,
+) -> None:
+    door = Door(DatabaseFile(path=path))
+    await door.ask(lambda db: db.execute("CREATE TABLE t (x)").rowcount)
+    hold = threading.Event()
+    first = door.ask(lambda _: hold.wait(5))
+    gone = door.ask(lambda db: db.execute("INSERT INTO t VALUES (1)").rowcount)
+    stays = door.ask(lambda db: db.execute("INSERT INTO t VALUES (2)").rowcount)
+    gone.cancel()
+    hold.set()
+    await first
+    assert await stays == 1
+    assert await door.ask(lambda db: db.execute("SELECT x FROM t").fetchall()) == [(2,)]
+    await door.close()
