@@ -122,6 +122,8 @@ def configure_logging(
     handler.setFormatter(
         TextFormatter(exclude_fields) if style == "text" else JsonFormatter(exclude_fields)
     )
+    # What no line of ours shows is not collected (Python's logging how-to, "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Generic, TypeVar
 
 from storage.base import (
@@ -184,8 +185,7 @@ class Collection(Generic[R]):
         return Stored(record=record, version=document.version, columns=document.columns)
 
     def _context(self, name: str) -> bytes:
-        # JSON keeps the parts apart whatever they contain.
-        return json.dumps([self.backend.place, self.kind.name, name, self.issuer]).encode("ascii")
+        return _whereabouts(self.backend.place, self.kind.name, self.issuer) + name.encode("ascii")
 
     async def _pause(self, name: str, attempt: int, give_up_at: float) -> None:
         """Wait a random part of a window that doubles, so that racers spread out."""
@@ -197,6 +197,15 @@ class Collection(Generic[R]):
                 " each time before we could; try again"
             )
         await self.sleep(delay)
+
+
+@lru_cache(maxsize=64)
+def _whereabouts(place: str, kind: str, issuer: str) -> bytes:
+    """Return the part of the associated data that all records of a collection share.
+
+    JSON keeps the parts apart whatever they contain; a name holds no line break.
+    """
+    return json.dumps([place, kind, issuer]).encode("ascii") + b"\n"
 
 
 def _checked(name: str) -> str:

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from itertools import count
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.app.core import Core
+from idp.app.core import Core, Surroundings
 from idp.app.values import (
     connector_infos,
     cors_of,
@@ -87,8 +88,18 @@ def web_app(core: Core, live: LiveKeys, ended: EndedGrants, readiness: Check) ->
         headers=security_headers(settings.issuer),
         hosts=host_check(settings, core.base_path),
         metrics=core.metrics,
-        new_id=lambda: outside.random(8).hex(),
+        new_id=_request_ids(outside),
     )
+
+
+def _request_ids(outside: Surroundings) -> Callable[[], str]:
+    """Return what names requests: a random start for each process, and a count.
+
+    An id is no secret; it only has to be told from those of other processes.
+    """
+    start = outside.random(5).hex()
+    numbers = count(1)
+    return lambda: f"{start}{next(numbers):06x}"
 
 
 def _login_parts(

@@ -1,6 +1,7 @@
 """What happens once a person is known: the approval page, or the way back to the client."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.responses import RedirectResponse, Response
@@ -8,7 +9,6 @@ from starlette.responses import RedirectResponse, Response
 from idp.login.finish import Finished, LoginFinisher, redirect_location
 from idp.login.state import ApprovalState, LoginStates
 from idp.login.steps import StepPolicy, needs_approval
-from idp.oauth.authorize import Target
 from idp.oauth.client import Clients
 from idp.oauth.redirects import OUT_OF_BAND
 from idp.web.cookies import Browser
@@ -16,16 +16,17 @@ from idp.web.errors import NO_STORE, Renderer
 from idp.web.pages import scope_sentences
 
 
-def redirect_sources(target: Target) -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def redirect_sources(redirect_uri: str) -> tuple[str, ...]:
     """Return the CSP `form-action` sources of a form that ends in a redirect to the client.
 
     Chromium applies `form-action` to every redirect that follows the form, and an https application
     may send people on to another host of its own: so any https address is allowed for those, the
     one loopback address or private scheme for the others.
     """
-    if target.redirect_uri == OUT_OF_BAND:
+    if redirect_uri == OUT_OF_BAND:
         return ("'self'",)
-    parts = urlsplit(target.redirect_uri)
+    parts = urlsplit(redirect_uri)
     if parts.scheme == "https":
         return ("'self'", "https:")
     if parts.scheme == "http":
@@ -75,7 +76,7 @@ class Ending:
             action=f"{self.base_path}/approval",
             state=self.states.seal_approval(approval, browser=browser.id),
         )
-        return self.renderer.html(page, form_action=redirect_sources(request.target))
+        return self.renderer.html(page, form_action=redirect_sources(request.target.redirect_uri))
 
     def _redirect(self, finished: Finished) -> Response:
         if finished.target.redirect_uri == OUT_OF_BAND:

@@ -82,7 +82,9 @@ class LoginForm:
             client_name=self.clients[target.client_id].name,
         )
         status = 200 if error is None else 401
-        return self.renderer.html(page, status=status, form_action=redirect_sources(target))
+        return self.renderer.html(
+            page, status=status, form_action=redirect_sources(target.redirect_uri)
+        )
 
 
 @dataclass(frozen=True, slots=True)

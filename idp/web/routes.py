@@ -41,8 +41,8 @@ def web_routes(
         api("/token", renderer.json(endpoints.token), "token", "POST"),
         api("/userinfo", renderer.resource(endpoints.userinfo), "userinfo", "GET", "POST"),
         page("/auth", endpoints.authorize, "authorize", "GET", "POST"),
-        page("/auth/{connector}", endpoints.authorize, "authorize", "GET", "POST"),
         page("/auth/{connector}/login", endpoints.login, "login", "POST"),
+        page("/auth/{connector}", endpoints.authorize, "authorize", "GET", "POST"),
         page("/approval", endpoints.approval, "approval", "POST"),
         page("/healthz", endpoints.healthz, "healthz", "GET"),
         page("/", endpoints.home, "home", "GET"),
@@ -72,7 +72,10 @@ class WebApp:
 
     def __init__(self, routes: list[Route], renderer: Renderer) -> None:
         self._renderer = renderer
-        self._router = Router(routes, redirect_slashes=False, default=self._nowhere)
+        # Most addresses have no parameters: they need no search through patterns.
+        self._exact = {route.path: route for route in routes if "{" not in route.path}
+        patterns = [route for route in routes if route.path not in self._exact]
+        self._router = Router(patterns, redirect_slashes=False, default=self._nowhere)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -84,7 +87,12 @@ class WebApp:
             return
         response: ASGIApp
         try:
-            await self._router(scope, receive, send)
+            route = self._exact.get(scope["path"])
+            if route is None:
+                await self._router(scope, receive, send)
+            else:
+                scope["endpoint"], scope["path_params"] = route.endpoint, {}
+                await route.handle(scope, receive, send)
             return
         except HTTPException as error:
             response = PlainTextResponse(

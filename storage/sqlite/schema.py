@@ -96,6 +96,8 @@ class DatabaseFile:
             connection.execute("COMMIT")
             self._turn_on_wal(connection, time.monotonic() + patience)
             connection.execute("PRAGMA synchronous = FULL")
+            # 16 MB: a page that changes often is copied back once and not each 4 MB.
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute("PRAGMA trusted_schema = OFF")
             self._bring_up_to_date(connection)
         except BaseException:
