@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Final, Protocol
 
-from idp.oauth.claims import Claims
 from idp.oauth.client import Client
 from idp.oauth.errors import InvalidScope, TemporarilyUnavailable
 from idp.oauth.params import Parameters
-from idp.tokens.issue import TokenSet
-from idp.tokens.size import TokenTooLarge, measure_id_token
+from idp.tokens.authorization import Authorization
+from idp.tokens.issue import TokenIssuer, TokenSet
+from idp.tokens.size import TokenTooLarge, check_id_token
 from storage.base import StorageUnavailable
 
 RETRY_AFTER: Final = timedelta(seconds=2)
@@ -31,13 +31,13 @@ class GrantHandler(Protocol):
         ...
 
 
-def check_size(claims: Claims) -> None:
+def check_size(issuer: TokenIssuer, authorization: Authorization) -> None:
     """Refuse an ID token that no header could carry. Raises InvalidScope.
 
     At login this is a page; groups may also grow between a login and a refresh.
     """
     try:
-        measure_id_token(claims)
+        check_id_token(issuer, authorization)
     except TokenTooLarge as error:
         raise InvalidScope(
             f"The ID token would have {error.size} bytes with {error.groups} groups, more than"

@@ -32,6 +32,6 @@ class ClientCredentialsGrant:
             if refused in scope.scopes:
                 raise InvalidScope(f"{refused} needs a person who signs in.")
         authorization = client_itself(client, scope.scopes)
-        check_size(self.issuer.id_claims(authorization))
+        check_size(self.issuer, authorization)
         self.audit("tokens_issued", client=client.id, by="client_credentials")
         return self.issuer.issue(authorization, refresh_token=None)

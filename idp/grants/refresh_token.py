@@ -84,7 +84,7 @@ class RefreshTokenGrant:
         return renewed.record
 
     def _check_size(self, grant: Grant, scopes: tuple[str, ...]) -> None:
-        check_size(self.issuer.id_claims(authorization_of(grant, scopes)))
+        check_size(self.issuer, authorization_of(grant, scopes))
 
     async def _identity_now(self, grant: Grant, verdict: Verdict) -> Identity:
         """Return the person as they are now (a reused token is not worth asking for)."""

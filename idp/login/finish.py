@@ -17,7 +17,7 @@ from idp.tokens.authorization import authorization_of, person_of
 from idp.tokens.code import first_refresh_state
 from idp.tokens.issue import TokenIssuer
 from idp.tokens.refresh import RefreshPolicy, kept_until
-from idp.tokens.size import measure_id_token
+from idp.tokens.size import check_id_token
 from storage.base import AlreadyExists
 from storage.collection import Collection, Stored
 from storage.records import Grant
@@ -106,7 +106,7 @@ class LoginFinisher:
             )
 
     def _check_size(self, grant: Grant) -> None:
-        size = measure_id_token(self.issuer.id_claims(authorization_of(grant, grant.scopes)))
+        size = check_id_token(self.issuer, authorization_of(grant, grant.scopes))
         if size.deserves_warning:
             self.audit("id_token_large", client=grant.client_id, bytes=size.size)
 

@@ -4,13 +4,15 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from idp.keys.jwks import new_signing_key
 from idp.keys.signer import Signer
 from idp.oauth.claims import Person
 from idp.tokens.authorization import Authorization
 from idp.tokens.issue import TokenIssuer
-from idp.tokens.size import REFUSE_AT, WARN_AT, TokenTooLarge, measure_id_token
+from idp.tokens.size import REFUSE_AT, WARN_AT, TokenTooLarge, check_id_token, measure_id_token
 from storage.records import KeyRing
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -81,3 +83,17 @@ def test_a_large_token_deserves_a_warning_before_it_is_refused(issuer: TokenIssu
     assert {size.size > WARN_AT for size in sizes.values()} == {True, False}
     assert all(size.deserves_warning == (size.size > WARN_AT) for size in sizes.values())
     assert max(size.size for size in sizes.values()) > REFUSE_AT - 400
+
+
+@given(st.lists(st.text(max_size=80), max_size=60), st.text(max_size=400))
+def test_what_is_passed_unmeasured_could_never_have_been_refused(
+    issuer: TokenIssuer, groups: list[str], name: str
+) -> None:
+    person = replace(with_groups(0).person, groups=tuple(groups), username=name)
+    authorization = replace(with_groups(0), person=person, scopes=("openid", "groups", "profile"))
+    checked = check_id_token(issuer, authorization)
+    measured = measure_id_token(issuer.id_claims(authorization))
+    if checked.size <= WARN_AT:
+        assert measured.size < REFUSE_AT
+    else:
+        assert checked == measured
