@@ -162,9 +162,16 @@ class _Fleet:
             self._processes.discard(process)
 
     async def _stop(self) -> int:
-        """End every worker and return the worst of their exit statuses, 0 if all went well."""
-        if self._failed_starts and not self._settled and not self._processes:
-            return _exit_status(self._failed_starts[0])
+        """End every worker and return the worst of their exit statuses, 0 if all went well.
+
+        When no first start succeeded the status is that of the first failure, whatever becomes of
+        a second start that was under way meanwhile.
+        """
+        none_started = len(self._failed_starts) == len(self._sockets) and not self._settled
+        worst = await self._end_all()
+        return _exit_status(self._failed_starts[0]) if none_started else worst
+
+    async def _end_all(self) -> int:
         for sock in chain.from_iterable(self._sockets):
             sock.close()
         processes = tuple(self._processes)

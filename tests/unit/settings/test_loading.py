@@ -362,7 +362,7 @@ def _survives(text: str) -> None:
         assert lines == sorted(lines)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_LIKELY | _TREES, st.sampled_from(["safe", "json"]))
 def test_any_tree_is_settings_or_a_list_of_problems(tree: Any, form: str) -> None:
     if form == "safe":

@@ -171,7 +171,7 @@ class Life:
 
 
 @pytest.mark.covers("I-1", "I-2", "R-20", "R-31", "R-32", "K-14")
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(steps, min_size=5, max_size=20))
 def test_the_invariants_hold_whatever_happens_in_whatever_order(happenings: list[Step]) -> None:
     life = Life()
