@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from storage.base import Backend, NotFound
-from tests.storage.contract.watching import take
+from tests.storage.contract.watching import begun, take
 from tests.storage.harness import Harness, Opener, generation, grant, grants
 from tests.storage.workers import increment, race_to_create, race_to_delete, write_until_killed
 
@@ -67,7 +67,7 @@ async def test_a_watch_sees_another_process(
 ) -> None:
     opener = elsewhere(harness)
     async with harness.open() as backend:
-        changes = grants(backend).watch()
+        changes = await begun(grants(backend))
         await spread(processes, partial(race_to_create, opener, ["a", "b"], ""))
         await spread(processes, partial(race_to_delete, opener, ["a"]))
         async with asyncio.timeout(1):

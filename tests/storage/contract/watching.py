@@ -3,11 +3,26 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 import pytest
 
 from storage.base import Change, StorageUnavailable
+from storage.collection import Collection
+from storage.kinds import Record
 from tests.storage.harness import NOW, Harness, grant, grants, refreshed, ring, rings
+
+R = TypeVar("R", bound=Record)
+
+
+async def begun(collection: Collection[R]) -> AsyncIterator[Change]:
+    """Return a watch that has begun: a handle answers in the order in which it is asked.
+
+    Without that, a change made through another handle may come before the watch.
+    """
+    changes = collection.watch()
+    await collection.expired(NOW, 1)
+    return changes
 
 
 async def take(changes: AsyncIterator[Change], count: int) -> list[Change]:
@@ -19,7 +34,7 @@ async def take(changes: AsyncIterator[Change], count: int) -> list[Change]:
 @pytest.mark.covers("I-3")
 async def test_another_handle_sees_changes_and_deletions_within_a_second(harness: Harness) -> None:
     async with harness.open() as one, harness.open() as other:
-        changes = grants(other).watch()
+        changes = await begun(grants(other))
         stored = await grants(one).create(grant())
         stored = await grants(one).update(stored, refreshed)
         await grants(one).update(stored, lambda _: grant(ended_at=NOW))
@@ -76,7 +91,7 @@ async def test_a_watch_shows_its_own_kind_only(harness: Harness) -> None:
 
 async def test_many_changes_arrive_in_order_and_complete_at_every_watch(harness: Harness) -> None:
     async with harness.open() as one, harness.open() as other:
-        watches = [grants(one).watch(), grants(other).watch(), grants(other).watch()]
+        watches = [await begun(grants(handle)) for handle in (one, other, other)]
         expected = [f"g{number}" for number in range(450)]
         for number, name in enumerate(expected):
             await grants((one, other)[number % 2]).create(grant(name))
