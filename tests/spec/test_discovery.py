@@ -72,7 +72,7 @@ def test_both_well_known_names_lead_to_the_same_document(idp: ProviderUnderTest,
 def test_an_issuer_with_a_path_is_found_in_all_three_ways(
     below: ProviderUnderTest, path: str
 ) -> None:
-    """Spring tries them in turn (clients.md section 10)."""
+    """Spring tries them in turn."""
     found = document(below, path)
     assert found["issuer"] == ISSUER + "/dex"
     assert {found[name] for name in ENDPOINTS} == {

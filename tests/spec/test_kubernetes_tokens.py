@@ -1,4 +1,4 @@
-"""What kube-apiserver and kubectl demand of tokens, keys and discovery (clients.md 1 to 3).
+"""What kube-apiserver and kubectl demand of tokens, keys and discovery.
 
 A token is judged here by the rules of kube-apiserver's OIDC authenticator, written down again from
 its sources; the real one has its turn in the end-to-end tests.
@@ -220,7 +220,7 @@ def test_two_kubectls_with_one_kubeconfig_do_not_lose_the_session(idp: ProviderU
 
 @pytest.mark.covers("R-46")
 def test_every_key_is_one_that_go_jose_2_can_read(idp: ProviderUnderTest) -> None:
-    """One key of an unknown kind makes the whole set unreadable (clients.md G1)."""
+    """One key of an unknown kind makes the whole set unreadable."""
     keys = idp.browser.get("/keys").json()
     assert set(keys) == {"keys"}
     for key in keys["keys"]:

@@ -51,7 +51,7 @@ def test_the_members_are_those_of_the_scope(
 
 @pytest.mark.covers("R-23")
 def test_expires_in_is_a_json_integer(idp: ProviderUnderTest) -> None:
-    """x/oauth2 fails on 3600.0 (clients.md G4)."""
+    """x/oauth2 fails on 3600.0."""
     response = idp.redeem(idp.code())
     assert '"expires_in":3600,' in response.text.replace(" ", "")
     floats: list[str] = []
@@ -82,7 +82,7 @@ def test_a_refresh_token_needs_offline_access(idp: ProviderUnderTest) -> None:
 
 
 def test_a_refresh_answers_with_an_id_token_every_time(idp: ProviderUnderTest) -> None:
-    """kubectl's own provider fails without one (clients.md section 2)."""
+    """kubectl's own provider fails without one."""
     token = answer(idp, "openid offline_access")["refresh_token"]
     for _ in range(4):
         body = idp.refresh(token).json()

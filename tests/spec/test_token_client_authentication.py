@@ -261,7 +261,7 @@ def test_a_public_client_names_itself_and_an_empty_secret_is_none(
 
 @pytest.mark.covers("R-18", "R-21", "CV-8")
 def test_failed_authentication_spends_nothing(idp: ProviderUnderTest) -> None:
-    """Go clients try Basic first and the body second, after any error (clients.md G5)."""
+    """Go clients try Basic first and the body second, after any error."""
     code = idp.code()
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
     attempts: list[dict[str, Any]] = [

@@ -200,7 +200,7 @@ def test_an_audience_of_a_trusting_peer(idp: ProviderUnderTest) -> None:
 
 @pytest.mark.covers("R-40", "R-45")
 def test_no_access_token_is_ever_for_the_client_itself(idp: ProviderUnderTest) -> None:
-    """kube-apiserver looks at `aud` and not at `typ` (decision 18)."""
+    """kube-apiserver looks at `aud` and not at `typ`."""
     scopes = [
         "openid", "openid audience:server:client_id:app",
         "openid audience:server:client_id:other audience:server:client_id:app",

@@ -1,4 +1,4 @@
-"""What a stranger's text costs, and what only the record can prove (decision 14)."""
+"""What a stranger's text costs, and what only the record can prove."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""What an issuer may look like (clients.md rules: byte for byte, https)."""
+"""What an issuer may look like."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The size limit of ID tokens, measured against tokens that were really signed (decision 28)."""
+"""The size limit of ID tokens, measured against tokens that were really signed."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
