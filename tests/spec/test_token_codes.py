@@ -170,7 +170,7 @@ def test_challenge_and_verifier_need_each_other(idp: ProviderUnderTest) -> None:
 
 @pytest.mark.covers("CV-34", "R-21")
 def test_no_truncated_or_altered_code_is_accepted(idp: ProviderUnderTest, faults: Faults) -> None:
-    """Every byte but those of the key id inside the tag, which the MAC of the record has to judge."""
+    """Every byte but those of the key id inside the tag, which the record's MAC has to judge."""
     code = idp.code()
     tag = code.rindex(".") + 1
     faults.calls.clear()
