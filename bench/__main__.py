@@ -163,6 +163,8 @@ def main() -> None:
 def _long_figures() -> list[str]:
     with running_provider(workers=1) as running:
         written = writes_of_strangers(running, 100_000)
+    # Another one: here the throttle no longer listens to this address.
+    with running_provider(workers=1) as running:
         memory = [f"{mb:.0f} MB after {n:,}" for n, mb in memory_after_logins(running)]
     return [
         "",
