@@ -1,7 +1,7 @@
 """The end of a login: the first and only write, and the address that carries the code."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
@@ -120,7 +120,8 @@ class LoginFinisher:
         if not offline:
             scopes = tuple(scope for scope in scopes if scope != OFFLINE_ACCESS)
         code_expires_at = now + self.code_lifetime
-        grant = Grant(
+        policy = self.refresh_policy
+        return Grant(
             name=state.grant_name,
             client_id=request.target.client_id,
             connector_id=state.connector_id,
@@ -139,12 +140,11 @@ class LoginFinisher:
             created_at=now,
             authenticated_at=authenticated_at,
             code_expires_at=code_expires_at,
-            expires_at=code_expires_at + self.refresh_policy.keep_for,
+            expires_at=(
+                kept_until(now, now, policy) if offline else code_expires_at + policy.keep_for
+            ),
+            refresh=first_refresh_state(now) if offline else None,
         )
-        if not offline:
-            return grant
-        refreshable = replace(grant, refresh=first_refresh_state(now))
-        return replace(refreshable, expires_at=kept_until(refreshable, now, self.refresh_policy))
 
     def _may_refresh(self, state: LoginState) -> bool:
         return (

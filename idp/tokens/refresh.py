@@ -110,7 +110,7 @@ def advance(
         email_verified=identity.email_verified,
         groups=identity.groups,
         connector_data=identity.connector_data,
-        expires_at=kept_until(grant, now, policy),
+        expires_at=kept_until(grant.created_at, now, policy),
     )
 
 
@@ -126,9 +126,9 @@ def _with_spent(
     return (*too_old[-1:], *recent)
 
 
-def kept_until(grant: Grant, last_used_at: datetime, policy: RefreshPolicy) -> datetime:
+def kept_until(created_at: datetime, last_used_at: datetime, policy: RefreshPolicy) -> datetime:
     """Return when a grant that was just used may be swept away."""
-    ends = policy.expires_at(grant.created_at, last_used_at)
+    ends = policy.expires_at(created_at, last_used_at)
     return datetime.max.replace(tzinfo=UTC) if ends is None else ends + policy.keep_for
 
 

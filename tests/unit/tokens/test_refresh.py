@@ -266,12 +266,12 @@ def test_a_record_outlives_its_refresh_token_by_its_access_tokens(
     fresh: Grant, policy: RefreshPolicy
 ) -> None:
     """Otherwise it could be swept away while a tombstone is still needed."""
-    assert kept_until(fresh, NOON, policy) == NOON + timedelta(days=30, minutes=65)
+    assert kept_until(fresh.created_at, NOON, policy) == NOON + timedelta(days=30, minutes=65)
     renewed = spend(fresh, 1, at(86400), policy)
     assert renewed.expires_at == NOON + timedelta(days=31, minutes=65)
 
 
 def test_a_record_of_an_endless_login_is_never_swept(fresh: Grant, policy: RefreshPolicy) -> None:
     endless = replace(policy, idle=None, absolute=None)
-    assert kept_until(fresh, NOON, endless).year == 9999
+    assert kept_until(fresh.created_at, NOON, endless).year == 9999
     assert judge(fresh, 1, NOON + timedelta(days=20_000), endless) is Verdict.SPEND
