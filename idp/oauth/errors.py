@@ -124,26 +124,26 @@ class InsufficientScope(OAuthError):
     status = 403
 
 
-class TooManyAttempts(OAuthError):
+class RetryLater(OAuthError):
+    """Not now; `retry_after` says when to try again (RFC 9110 section 10.2.3)."""
+
+    code = "temporarily_unavailable"
+
+    def __init__(self, description: str, retry_after: timedelta) -> None:
+        super().__init__(description)
+        self.retry_after = retry_after
+
+
+class TooManyAttempts(RetryLater):
     """Too many wrong secrets; `retry_after` says when the next one is looked at (RFC 6585, 4)."""
 
-    code = "temporarily_unavailable"
     status = 429
 
-    def __init__(self, description: str, retry_after: timedelta) -> None:
-        super().__init__(description)
-        self.retry_after = retry_after
 
-
-class TemporarilyUnavailable(OAuthError):
+class TemporarilyUnavailable(RetryLater):
     """The store or the connector is away; nothing was spent (RFC 6749 section 4.1.2.1)."""
 
-    code = "temporarily_unavailable"
     status = 503
-
-    def __init__(self, description: str, retry_after: timedelta) -> None:
-        super().__init__(description)
-        self.retry_after = retry_after
 
 
 class ServerError(OAuthError):

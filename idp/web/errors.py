@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from connectors.base import AccessRefused, ConnectorUnavailable
-from idp.grants.base import RETRY_AFTER
+from idp.grants.base import RETRY_AFTER, store_is_away
 from idp.log import log_event, request_id_var
 from idp.login.finish import AlreadyUsed, redirect_location
 from idp.login.state import OtherBrowser, StateBroken, StateExpired
@@ -25,9 +25,8 @@ from idp.oauth.errors import (
     InvalidClient,
     InvalidToken,
     OAuthError,
+    RetryLater,
     ServerError,
-    TemporarilyUnavailable,
-    TooManyAttempts,
     Untrusted,
 )
 from idp.oauth.redirects import OUT_OF_BAND
@@ -141,13 +140,14 @@ class Renderer:
             try:
                 return await endpoint(request)
             except OAuthError as error:
+                if isinstance(error.__cause__, StorageUnavailable):
+                    self._note_store(error.__cause__)
                 return self._json_error(error)
             except BodyTooLarge:
                 return _json(413, "invalid_request", "The body is too large.")
             except StorageUnavailable as error:
                 self._note_store(error)
-                text = "The provider's store does not answer. Nothing was spent: try again."
-                return self._json_error(TemporarilyUnavailable(text, RETRY_AFTER))
+                return self._json_error(store_is_away(error))
             except ClientDisconnect:
                 return Response(status_code=400)
             except Exception:
@@ -274,7 +274,7 @@ class Renderer:
         if isinstance(error, InvalidToken | InsufficientScope):
             description = f', error_description="{error.description}"'
             response.headers["www-authenticate"] = self._bearer(error.code) + description
-        if isinstance(error, TemporarilyUnavailable | TooManyAttempts):
+        if isinstance(error, RetryLater):
             response.headers["retry-after"] = _seconds(error.retry_after)
         return response
 
