@@ -33,7 +33,7 @@ from idp.metrics import Metrics
 from idp.oauth.metadata import Served, discovery_document
 from idp.settings import MemoryStorage, Settings, SqliteStorage
 from idp.tasks import BackgroundJobs
-from idp.transport.documents import Documents, DocumentsApp
+from idp.transport.documents import Documents
 from idp.web.documents import Published
 from idp.web.middleware import security_headers
 from idp.web.telemetry import telemetry_app
@@ -137,7 +137,7 @@ async def _assemble(core: Core, hasher: PasswordHasher) -> Provider:
         await core.backend.close()
 
     return Provider(
-        web=DocumentsApp(published.documents, web_app(core, live, ended, readiness.check)),
+        web=web_app(core, live, ended, readiness.check),
         telemetry=telemetry_app(ready={"provider": readiness.check}, registry=core.outside.exposed),
         documents=published.documents,
         metrics=core.metrics,

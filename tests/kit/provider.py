@@ -26,6 +26,7 @@ from prometheus_client import CollectorRegistry
 from idp.app import Connectors, Provider, Surroundings, build_provider
 from idp.keys.jwks import new_signing_key
 from idp.settings import parse
+from idp.transport.documents import DocumentsApp
 from storage.base import Backend
 from storage.records import SigningKey
 from tests.kit.clock import HandClock
@@ -280,7 +281,9 @@ def provider_under_test(
 
 
 def _browser(provider: Provider, portal: BlockingPortal, address: str) -> Browser:
-    transport = httpx.ASGITransport(app=cast(Any, provider.web), client=(address, 50000))
+    # The transport answers documents before the application; here that layer stands in for it.
+    app = DocumentsApp(provider.documents, provider.web)
+    transport = httpx.ASGITransport(app=cast(Any, app), client=(address, 50000))
     client = httpx.AsyncClient(transport=transport, base_url=ISSUER)
     return Browser(client, portal)
 
