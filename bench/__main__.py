@@ -3,11 +3,9 @@
 import argparse
 import asyncio
 import shutil
-import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +15,7 @@ from bench.client import Connection, Operation, run_load
 from bench.measure import cpu_seconds, resident_megabytes, signature_seconds
 from bench.operations import Load, SignedIn
 from bench.provider import PASSWORD, PASSWORD_HASH, Running, running_provider
+from bench.stores import Store, kubernetes_store, sqlite_store
 from connectors.passwords import PasswordHasher
 
 _CONNECTIONS = 16
@@ -72,7 +71,7 @@ async def _cost_of_hashing(count: int) -> float:
     return spent / count
 
 
-def figures(running: Running, unit: float) -> Iterator[Figure]:
+def figures(running: Running, store: Store, unit: float) -> Iterator[Figure]:
     """Yield the figures of one provider."""
     load = Load(running.url)
 
@@ -83,7 +82,7 @@ def figures(running: Running, unit: float) -> Iterator[Figure]:
     yield one("discovery", load.discovery, 1000, 0.25)
     yield one("login page", load.login_page, 100, 2)
     yield one("client credentials", load.client_credentials, 100, 3)
-    login = one("login with a code, from the first page to the tokens", load.login, 80, 8)
+    login = one("login with a code, from the first page to the tokens", load.login, 80, store.login)
     hashing = asyncio.run(_cost_of_hashing(1000))
     yield replace(
         login,
@@ -92,7 +91,7 @@ def figures(running: Running, unit: float) -> Iterator[Figure]:
     )
     signed_in = SignedIn(load, asyncio.run(_sign_in_all(load)))
     yield one("userinfo", signed_in.userinfo, 150, 1)
-    yield one("refresh", signed_in.refresh, 80, 6)
+    yield one("refresh", signed_in.refresh, 80, store.refresh)
 
 
 def memory_after_logins(running: Running) -> Iterator[tuple[int, float]]:
@@ -106,33 +105,25 @@ def memory_after_logins(running: Running) -> Iterator[tuple[int, float]]:
         yield done, resident_megabytes(running.pid)
 
 
-def writes_of_strangers(running: Running, count: int) -> int:
-    """Return how much the database grew by while strangers sent `count` requests."""
+def writes_of_strangers(running: Running, store: Store, count: int) -> int:
+    """Return how often the store was written to while strangers sent `count` requests."""
     load = Load(running.url)
-    database = running.directory / "idp.db"
-    before = changes_in(database)
+    before = store.writes()
     # A wrong password takes 0.4 s on purpose: few of them, many at a time.
     asyncio.run(run_load(running.url, load.wrong_password, connections=100, each=20))
     each = (count - 2_000) // (_CONNECTIONS * len(load.of_strangers))
     for operation in load.of_strangers:
         asyncio.run(run_load(running.url, operation, connections=_CONNECTIONS, each=each))
-    return changes_in(database) - before
+    return store.writes() - before
 
 
-def changes_in(database: Path) -> int:
-    """Return the number of the store's newest change: it counts every write."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        row = connection.execute("SELECT coalesce(max(number), 0) FROM changes").fetchone()
-    return int(row[0])
-
-
-def requests_per_second(seconds: int) -> str:
+def requests_per_second(store: Store, seconds: int) -> str:
     """Return what two workers answer while `wrk` loads them on the same cores."""
     wrk = shutil.which("wrk")
     if wrk is None:
         return "not measured: wrk is not installed (Debian's package wrk)"
     rates = []
-    with running_provider(workers=2) as running:
+    with running_provider(store.section, workers=2) as running:
         for path in ("/keys", "/.well-known/openid-configuration"):
             command = [wrk, "-t1", "-c64", f"-d{seconds}s", running.url + path]
             answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -141,16 +132,34 @@ def requests_per_second(seconds: int) -> str:
 
 
 def main() -> None:
-    """Measure everything and print the table."""
+    """Measure everything and print the tables."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--write", action="store_true", help=f"write {_RESULTS.name} as well")
     parser.add_argument("--quick", action="store_true", help="only the cost of operations")
+    parser.add_argument("--store", choices=_STORES, help="only this store")
     options = parser.parse_args()
     unit = median(signature_seconds(1000) for _ in range(3))
-    with running_provider(workers=1) as running:
+    sections = []
+    for name in [options.store] if options.store else _STORES:
+        with _STORES[name]() as store:
+            sections.append(_section(store, unit) + ([] if options.quick else _long_figures(store)))
+            print("\n".join(sections[-1]) + "\n", flush=True)
+    if options.write:
+        stamp = datetime.now(UTC).date().isoformat()
+        head = f"# Figures\n\n`make bench`, {stamp}, two cores.\n\n"
+        _RESULTS.write_text(head + "\n\n".join("\n".join(lines) for lines in sections) + "\n")
+
+
+_STORES = {"sqlite": sqlite_store, "kubernetes": kubernetes_store}
+
+
+def _section(store: Store, unit: float) -> list[str]:
+    with running_provider(store.section, workers=1) as running:
         ready = running.seconds_to_ready
-        table = [_line(figure) for figure in figures(running, unit)]
-    lines = [
+        table = [_line(figure) for figure in figures(running, store, unit)]
+    return [
+        f"## {store.name}",
+        "",
         "| operation | RSA-2048 signatures | at most | us of CPU |",
         "| --- | --- | --- | --- |",
         *table,
@@ -158,28 +167,20 @@ def main() -> None:
         f"One RSA-2048 signature took {unit * 1e6:.0f} us of CPU in this run. First answer"
         f" {ready:.2f} s after the start of the process.",
     ]
-    if not options.quick:
-        lines += _long_figures()
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.write:
-        stamp = datetime.now(UTC).date().isoformat()
-        head = f"# Figures\n\n`make bench`, {stamp}, SQLite store, two cores.\n\n"
-        _RESULTS.write_text(head + text)
 
 
-def _long_figures() -> list[str]:
-    with running_provider(workers=1) as running:
-        written = writes_of_strangers(running, 100_000)
+def _long_figures(store: Store) -> list[str]:
+    with running_provider(store.section, workers=1) as running:
+        written = writes_of_strangers(running, store, 100_000)
     # Another one: here the throttle no longer listens to this address.
-    with running_provider(workers=1) as running:
+    with running_provider(store.section, workers=1) as running:
         memory = [f"{mb:.0f} MB after {n:,}" for n, mb in memory_after_logins(running)]
     return [
         "",
         "100,000 requests of strangers (pages, wrong passwords, wrong secrets, garbage tokens):"
         f" {written} writes.",
         f"Resident memory with the number of logins: {', '.join(memory)}.",
-        f"Two workers, wrk on the same two cores: {requests_per_second(5)}.",
+        f"Two workers, wrk on the same two cores: {requests_per_second(store, 5)}.",
     ]
 
 

@@ -1,11 +1,12 @@
-"""A provider of its own for the benchmark: SQLite in a temporary directory, one process."""
+"""A provider of its own for the benchmark, in processes of its own."""
 
+import json
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ def user(number: int) -> str:
 
 _CONFIG = """
 issuer: http://127.0.0.1:{port}
-storage: {{type: sqlite3, config: {{file: {directory}/idp.db}}}}
+storage: {storage}
 web: {{http: "127.0.0.1:{port}", workers: {workers}}}
 oauth2:
   grantTypes: [authorization_code, refresh_token, client_credentials]
@@ -57,7 +58,6 @@ class Running:
 
     url: str
     pid: int
-    directory: Path
     seconds_to_ready: float
 
 
@@ -69,8 +69,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running_provider(*, workers: int) -> Iterator[Running]:
-    """Start a provider, wait until it answers, stop it at the end."""
+def running_provider(storage: Mapping[str, object], *, workers: int) -> Iterator[Running]:
+    """Start a provider on a store, wait until it answers, stop it at the end."""
     port = _free_port()
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -79,7 +79,7 @@ def running_provider(*, workers: int) -> Iterator[Running]:
             _CONFIG.format(
                 port=port,
                 workers=workers,
-                directory=directory,
+                storage=json.dumps(storage),
                 client=CLIENT[0],
                 secret=CLIENT[1],
                 callback=CALLBACK,
@@ -94,7 +94,7 @@ def running_provider(*, workers: int) -> Iterator[Running]:
         url = f"http://127.0.0.1:{port}"
         try:
             _wait_for(url, process)
-            yield Running(url, process.pid, directory, time.monotonic() - started)
+            yield Running(url, process.pid, time.monotonic() - started)
         finally:
             process.terminate()
             process.wait(20)

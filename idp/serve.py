@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from idp.app import Provider, Surroundings, build_provider
+from idp.app import Provider, Surroundings
 from idp.clock import Clock
 from idp.log import log_event
 from idp.settings import Settings
@@ -90,12 +90,13 @@ async def _run(settings: Settings, outside: Surroundings, inherited: Inherited |
     tls = server_tls(settings, outside.clock)
     where = addresses(settings)
     sockets = inherited.sockets if inherited is not None else [bind(address) for address in where]
-    provider = await build_provider(settings, outside)
+    provider = Provider(settings, outside)
     stop, hurry = asyncio.Event(), asyncio.Event()
     _follow_signals(stop, hurry, tls)
     if inherited is not None:
         follow_parent(inherited.lifeline, stop)
-    provider.jobs.start()
+    opening = asyncio.create_task(_open(provider, settings))
+    opening.add_done_callback(lambda done: _leave_if_failed(done, stop, hurry))
     watching = asyncio.create_task(_follow_certificate(tls, provider))
     try:
         await serve(
@@ -106,14 +107,30 @@ async def _run(settings: Settings, outside: Surroundings, inherited: Inherited |
             drain=Drain(
                 linger=0.0 if settings.telemetry.http is None else _LINGER_SECONDS, hurry=hurry
             ),
-            on_ready=lambda: _ready(provider, settings, where),
+            on_ready=lambda: _listening(where),
             on_drain=lambda: _draining(provider),
         )
     finally:
-        watching.cancel()
-        with suppress(asyncio.CancelledError):
-            await watching
-        await provider.close()
+        await _end(watching)
+        try:
+            await _end(opening)
+        finally:
+            await provider.close()
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task that may still run; what it failed with passes through."""
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def _leave_if_failed(
+    opening: "asyncio.Task[None]", stop: asyncio.Event, hurry: asyncio.Event
+) -> None:
+    if not opening.cancelled() and opening.exception() is not None:
+        hurry.set()
+        stop.set()
 
 
 def _listeners(
@@ -143,19 +160,17 @@ def _listeners(
     return listeners
 
 
-def _ready(provider: Provider, settings: Settings, where: Sequence[Address]) -> None:
-    provider.readiness.state = "ok"
-    log_event(
-        _log,
-        logging.INFO,
-        "ready",
-        issuer=settings.issuer,
-        listening=[str(address) for address in where],
-    )
+async def _open(provider: Provider, settings: Settings) -> None:
+    await provider.open()
+    log_event(_log, logging.INFO, "ready", issuer=settings.issuer)
+
+
+def _listening(where: Sequence[Address]) -> None:
+    log_event(_log, logging.INFO, "listening", addresses=[str(address) for address in where])
 
 
 def _draining(provider: Provider) -> None:
-    provider.readiness.state = "draining"
+    provider.readiness.leaving()
     log_event(_log, logging.INFO, "draining")
 
 

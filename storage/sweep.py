@@ -42,13 +42,15 @@ async def sweep_once(collection: Collection[Any], now: datetime, limit: int) -> 
 class Sweeper:
     """Sweeps one collection again and again.
 
-    `margin` is how long a record is kept beyond its expiry, for clocks that differ.
+    `margin` is how long a record is kept beyond its expiry, for clocks that differ. Of several
+    replicas only the one that `leads` sweeps.
     """
 
     collection: Collection[Any]
     clock: Callable[[], datetime]
     sleep: Callable[[float], Awaitable[None]]
     random_bytes: Callable[[int], bytes]
+    leads: Callable[[], bool] = lambda: True
     every: timedelta = timedelta(minutes=5)
     margin: timedelta = timedelta(minutes=5)
     limit: int = 200
@@ -58,6 +60,8 @@ class Sweeper:
         while True:
             fraction = int.from_bytes(self.random_bytes(4), "big") / 2**32
             await self.sleep(self.every.total_seconds() * (0.5 + fraction))
+            if not self.leads():
+                continue
             try:
                 deleted = await sweep_once(self.collection, self.clock() - self.margin, self.limit)
             except StorageError as error:

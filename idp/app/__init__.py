@@ -5,6 +5,6 @@ settings come to, `core` is what they share.
 """
 
 from idp.app.core import Connectors, Surroundings
-from idp.app.provider import Provider, build_provider
+from idp.app.provider import Provider
 
-__all__ = ["Connectors", "Provider", "Surroundings", "build_provider"]
+__all__ = ["Connectors", "Provider", "Surroundings"]

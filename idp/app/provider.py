@@ -1,4 +1,4 @@
-"""The composition root: read `build_provider` and `_assemble` from top to bottom.
+"""The composition root: read `Provider` from top to bottom.
 
 Here the settings meet the concrete classes; everything below is handed values and ports.
 """
@@ -6,8 +6,8 @@ Here the settings meet the concrete classes; everything below is handed values a
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 from starlette.types import ASGIApp
 
@@ -21,7 +21,7 @@ from idp.app.values import (
     rotation_pace,
     rotation_policy,
 )
-from idp.app.web import web_app
+from idp.app.web import outermost, renderer_of, web_app
 from idp.grants.ended import EndedGrants, follow_ended_grants
 from idp.keys.key_file import load_or_create
 from idp.keys.live import LiveKeys
@@ -36,6 +36,7 @@ from idp.tasks import BackgroundJobs
 from idp.transport.documents import Documents
 from idp.web.documents import Published
 from idp.web.middleware import security_headers
+from idp.web.opening import UntilOpen
 from idp.web.telemetry import telemetry_app
 from storage.base import Backend
 from storage.memory import MemoryBackend
@@ -50,101 +51,107 @@ class Readiness:
     """Whether the process wants requests: the state behind the readiness probe."""
 
     def __init__(self) -> None:
-        self.state = "starting"
+        self._state = "starting"
 
     def check(self) -> str:
         """Return "ok", "starting" or "draining"."""
-        return self.state
+        return self._state
+
+    def opened(self) -> None:
+        """Want requests, unless the process is leaving already."""
+        if self._state == "starting":
+            self._state = "ok"
+
+    def leaving(self) -> None:
+        """Want none any more."""
+        self._state = "draining"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """A provider that is ready to be served; `close` lets go of everything that was opened."""
+    """A provider that can be served at once, and serves in earnest after `open`.
 
-    web: ASGIApp
-    telemetry: ASGIApp
-    documents: Documents
-    metrics: Metrics
-    readiness: Readiness
-    jobs: BackgroundJobs
-    close: Callable[[], Awaitable[None]]
-
-
-async def build_provider(settings: Settings, outside: Surroundings) -> Provider:
-    """Open the store, make or read the keys, and put everything together.
-
-    Raises StorageError and KeyFileError with a text for the operator.
+    `close` lets go of everything that was opened, however far `open` came.
     """
-    metrics = Metrics(outside.registry)
-    opened, sealing = await _open_store(settings, outside)
-    backend = outside.wrap_backend(opened)
-    hasher = PasswordHasher(running=os.cpu_count() or 1, waiting=64)
-    core = Core(
-        settings=settings,
-        outside=outside,
-        metrics=metrics,
-        audit=_counted_audit(metrics),
-        sealing=sealing,
-        backend=backend,
-        clients=clients_of(settings),
-        connectors=outside.wrap_connectors(connectors_of(settings, hasher)),
-    )
-    try:
-        return await _assemble(core, hasher)
-    except BaseException:
-        await backend.close()
-        raise
 
+    def __init__(self, settings: Settings, outside: Surroundings) -> None:
+        """Put together what needs no store: until `open` is done visitors are asked to wait."""
+        self.metrics = Metrics(outside.registry)
+        self.readiness = Readiness()
+        self.documents = _documents(settings, self.metrics)
+        self._renderer = renderer_of(settings, self.metrics)
+        self._front = UntilOpen(self._renderer)
+        self.web: ASGIApp = outermost(settings, outside, self.metrics, self._front)
+        self.telemetry: ASGIApp = telemetry_app(
+            ready={"provider": self.readiness.check}, registry=outside.exposed
+        )
+        self._settings = settings
+        self._outside = outside
+        self._opened = AsyncExitStack()
 
-async def _assemble(core: Core, hasher: PasswordHasher) -> Provider:
-    settings = core.settings
-    policy = rotation_policy(settings)
-    live = LiveKeys(policy)
-    published = _published(core, live, policy)
-    keeper = KeyKeeper(
-        core.rings,
-        name=RING_NAME,
-        policy=policy,
-        clock=core.outside.clock,
-        on_change=_key_change(core, live, published),
-        new_key=core.outside.new_key,
-        pace=rotation_pace(policy),
-    )
-    await keeper.start()
-    ended = EndedGrants(
-        clock=core.outside.clock,
-        keep_for=core.token_lifetime + LEEWAY,
-        on_count=core.metrics.ended_grants.set,
-    )
-    readiness = Readiness()
-    sweeper = Sweeper(
-        collection=core.grants,
-        clock=core.outside.clock,
-        sleep=asyncio.sleep,
-        random_bytes=core.outside.random,
-    )
-    jobs = BackgroundJobs(
-        {
-            "keys": lambda: keeper.run(_report_keys),
-            "ended grants": lambda: follow_ended_grants(core.grants, ended),
-            "sweeper": sweeper.run,
-        }
-    )
+    async def open(self) -> None:
+        """Open the store, make or read the keys, and start to serve and to work.
 
-    async def close() -> None:
-        await jobs.stop()
-        hasher.close()
-        await core.backend.close()
+        Raises StorageError and KeyFileError with a text for the operator.
+        """
+        settings, outside = self._settings, self._outside
+        opened, sealing = await _open_store(settings, outside)
+        backend = outside.wrap_backend(opened)
+        self._opened.push_async_callback(backend.close)
+        hasher = PasswordHasher(running=os.cpu_count() or 1, waiting=64)
+        self._opened.callback(hasher.close)
+        core = Core(
+            settings=settings,
+            outside=outside,
+            metrics=self.metrics,
+            audit=_counted_audit(self.metrics),
+            sealing=sealing,
+            backend=backend,
+            clients=clients_of(settings),
+            connectors=outside.wrap_connectors(connectors_of(settings, hasher)),
+        )
+        await self._assemble(core)
 
-    return Provider(
-        web=web_app(core, live, ended, readiness.check),
-        telemetry=telemetry_app(ready={"provider": readiness.check}, registry=core.outside.exposed),
-        documents=published.documents,
-        metrics=core.metrics,
-        readiness=readiness,
-        jobs=jobs,
-        close=close,
-    )
+    async def close(self) -> None:
+        """End the background jobs, then close what they used."""
+        await self._opened.aclose()
+
+    async def _assemble(self, core: Core) -> None:
+        clock = core.outside.clock
+        policy = rotation_policy(core.settings)
+        live = LiveKeys(policy)
+        published = _published(core, live, policy, self.documents)
+        keeper = KeyKeeper(
+            core.rings,
+            name=RING_NAME,
+            policy=policy,
+            clock=clock,
+            on_change=_key_change(core, live, published),
+            new_key=core.outside.new_key,
+            pace=rotation_pace(policy),
+        )
+        await keeper.start()
+        ended = EndedGrants(
+            clock=clock,
+            keep_for=core.token_lifetime + LEEWAY,
+            on_count=core.metrics.ended_grants.set,
+        )
+        sweeper = Sweeper(
+            collection=core.grants,
+            clock=clock,
+            sleep=asyncio.sleep,
+            random_bytes=core.outside.random,
+        )
+        jobs = BackgroundJobs(
+            {
+                "keys": lambda: keeper.run(_report_keys),
+                "ended grants": lambda: follow_ended_grants(core.grants, ended),
+                "sweeper": sweeper.run,
+            }
+        )
+        self._front.open(web_app(core, live, ended, self.readiness.check, self._renderer))
+        jobs.start()
+        self._opened.push_async_callback(jobs.stop)
+        self.readiness.opened()
 
 
 async def _open_store(settings: Settings, outside: Surroundings) -> tuple[Backend, SealingKeys]:
@@ -159,7 +166,16 @@ async def _open_store(settings: Settings, outside: Surroundings) -> tuple[Backen
             return MemoryBackend(), SealingKeys([key], random=outside.random)
 
 
-def _published(core: Core, live: LiveKeys, policy: RotationPolicy) -> Published:
+def _documents(settings: Settings, metrics: Metrics) -> Documents:
+    def count(path: str, status: int) -> None:
+        metrics.documents.labels(path, status).inc()
+
+    return Documents(allowed_origin=cors_of(settings).allows, on_document=count)
+
+
+def _published(
+    core: Core, live: LiveKeys, policy: RotationPolicy, documents: Documents
+) -> Published:
     settings = core.settings
 
     def discovery() -> bytes:
@@ -171,13 +187,10 @@ def _published(core: Core, live: LiveKeys, policy: RotationPolicy) -> Published:
             )
         )
 
-    def count(path: str, status: int) -> None:
-        core.metrics.documents.labels(path, status).inc()
-
     return Published(
         base_path=core.base_path,
         discovery=discovery,
-        documents=Documents(allowed_origin=cors_of(settings).allows, on_document=count),
+        documents=documents,
         headers=security_headers(settings.issuer),
         key_cache_for=settings.expiry.key_cache_for,
     )

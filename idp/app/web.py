@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Awaitable, Callable
 from itertools import count
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from idp.app.core import Core, Surroundings
 from idp.app.values import (
@@ -28,6 +30,7 @@ from idp.keys.live import LiveKeys
 from idp.login.finish import LoginFinisher
 from idp.login.state import LoginStates
 from idp.login.throttle import CLIENT_SECRETS, HANDLES, PASSWORDS, Throttle, Throttled
+from idp.metrics import Metrics
 from idp.oauth.authorize import AuthorizeRules
 from idp.oauth.errors import TooManyAttempts
 from idp.settings import Settings
@@ -48,7 +51,23 @@ from idp.web.token import TokenEndpoint
 from idp.web.userinfo import UserinfoEndpoint
 
 
-def web_app(core: Core, live: LiveKeys, ended: EndedGrants, readiness: Check) -> Outermost:
+def outermost(
+    settings: Settings, outside: Surroundings, metrics: Metrics, inner: ASGIApp
+) -> Outermost:
+    """Return the web listener's application around `inner`."""
+    return Outermost(
+        inner,
+        headers=security_headers(settings.issuer),
+        hosts=host_check(settings, urlsplit(settings.issuer).path),
+        metrics=metrics,
+        new_id=_request_ids(outside),
+    )
+
+
+def web_app(
+    core: Core, live: LiveKeys, ended: EndedGrants, readiness: Check, renderer: Renderer
+) -> WebApp:
+    """Return everything that is served to people and clients."""
     settings, outside = core.settings, core.outside
     issued = IssuedTokens(verifier=live.verifier, issuer=settings.issuer, clock=outside.clock)
     tokens = TokenIssuer(
@@ -58,7 +77,6 @@ def web_app(core: Core, live: LiveKeys, ended: EndedGrants, readiness: Check) ->
         clock=outside.clock,
         new_id=lambda: outside.random(16).hex(),
     )
-    renderer = _renderer(core)
     source = source_reader(settings)
     guard = ThrottledClients(
         clients=core.clients,
@@ -83,13 +101,7 @@ def web_app(core: Core, live: LiveKeys, ended: EndedGrants, readiness: Check) ->
     routes = web_routes(
         endpoints, base_path=core.base_path, renderer=renderer, cors=cors_of(settings)
     )
-    return Outermost(
-        WebApp(routes, renderer),
-        headers=security_headers(settings.issuer),
-        hosts=host_check(settings, core.base_path),
-        metrics=core.metrics,
-        new_id=_request_ids(outside),
-    )
+    return WebApp(routes, renderer)
 
 
 def _request_ids(outside: Surroundings) -> Callable[[], str]:
@@ -215,19 +227,20 @@ def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
     return {handler.grant_type: handler for handler in handlers if handler.grant_type in served}
 
 
-def _renderer(core: Core) -> Renderer:
-    frontend = core.settings.frontend
+def renderer_of(settings: Settings, metrics: Metrics) -> Renderer:
+    """Return what turns errors into answers."""
+    frontend = settings.frontend
     branding = Branding(
         name=frontend.issuer,
-        base_path=core.base_path,
+        base_path=urlsplit(settings.issuer).path,
         logo_url=frontend.logo_url,
         theme=frontend.theme,
     )
     return Renderer(
-        issuer=core.settings.issuer,
+        issuer=settings.issuer,
         pages=Pages(branding),
         branding=branding,
-        metrics=core.metrics,
+        metrics=metrics,
         logger=logging.getLogger("idp.web"),
     )
 

@@ -27,6 +27,7 @@ from idp.oauth.errors import (
     OAuthError,
     RetryLater,
     ServerError,
+    TemporarilyUnavailable,
     Untrusted,
 )
 from idp.oauth.redirects import OUT_OF_BAND
@@ -107,6 +108,14 @@ _PAGES: dict[type[Exception], _PageText] = {
         413, "The form is too large", "No form of this provider is that long.", _START_AGAIN
     ),
 }
+
+_STARTING = _PageText(
+    503,
+    "The provider is starting",
+    "The provider has not read its store yet. Nothing was lost.",
+    "Wait a moment and try again. If it stays so, tell an administrator.",
+    RETRY_AFTER,
+)
 
 _FAULT = ServerError("A fault of the provider. Tell its administrator the request id.")
 
@@ -208,6 +217,14 @@ class Renderer:
                 " issuer.",
             )
         )
+
+    def starting_page(self) -> Response:
+        """Return the page of a provider that has not read its store yet."""
+        return self.error_page(_STARTING)
+
+    def starting_json(self) -> Response:
+        """Return the same for programs."""
+        return self._json_error(TemporarilyUnavailable(_STARTING.message, RETRY_AFTER))
 
     def refused(self, refused: Refused) -> Response:
         """Return the redirect that tells the client (RFC 6749 section 4.1.2.1)."""

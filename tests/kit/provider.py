@@ -23,7 +23,7 @@ import httpx
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from prometheus_client import CollectorRegistry
 
-from idp.app import Connectors, Provider, Surroundings, build_provider
+from idp.app import Connectors, Provider, Surroundings
 from idp.keys.jwks import new_signing_key
 from idp.settings import parse
 from idp.transport.documents import DocumentsApp
@@ -269,9 +269,9 @@ def provider_under_test(
         wrap_connectors=wrap_connectors or (lambda connectors: connectors),
     )
     with start_blocking_portal("asyncio") as portal:
-        provider = portal.call(build_provider, settings, outside)
-        portal.call(_start, provider)
+        provider = Provider(settings, outside)
         try:
+            portal.call(provider.open)
             browser = _browser(provider, portal, "192.0.2.1")
             yield ProviderUnderTest(
                 provider=provider, portal=portal, clock=hand_clock, browser=browser
@@ -290,8 +290,3 @@ def _browser(provider: Provider, portal: BlockingPortal, address: str) -> Browse
 
 async def _no_pause(_: float) -> None:
     return None
-
-
-async def _start(provider: Provider) -> None:
-    provider.jobs.start()
-    provider.readiness.state = "ok"

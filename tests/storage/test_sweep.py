@@ -60,3 +60,31 @@ async def test_pauses_are_spread_and_records_kept_for_a_margin() -> None:
     await run(sweeper)
     assert 449 < sleeps.asked[0] < 450
     assert [stored.record.name async for stored in collection.scan()] == ["kept"]
+
+
+async def test_of_several_replicas_only_the_leader_sweeps() -> None:
+    collection = grants(MemoryBackend())
+    await collection.create(grant(expires_at=NOW - timedelta(hours=1)))
+    leads = iter((False, True))
+    seen: list[bool] = []
+
+    def leads_now() -> bool:
+        seen.append(next(leads))
+        return seen[-1]
+
+    async def sleep(_: float) -> None:
+        if seen == [False]:
+            await collection.get("g1")  # not swept by the round that did not lead
+        if len(seen) == 2:
+            raise asyncio.CancelledError
+
+    sweeper = Sweeper(
+        collection=collection,
+        clock=lambda: NOW,
+        sleep=sleep,
+        random_bytes=lambda n: b"\0" * n,
+        leads=leads_now,
+    )
+    await run(sweeper)
+    with pytest.raises(NotFound):
+        await collection.get("g1")
