@@ -90,8 +90,15 @@ class Sealer(Protocol):
         ...
 
     def open(self, purpose: str, sealed: str, *, context: bytes) -> bytes:
-        """Return the plaintext. Raises ValueError for anything that was not sealed so by us."""
+        """Return the plaintext. Raises ValueError for anything that was not sealed so by us.
+
+        SealKeyUnknown, a ValueError, if it names a key that this process does not have (yet).
+        """
         ...
+
+
+class SealKeyUnknown(ValueError):
+    """What a `Sealer` raises for a text whose key it does not have; says nothing about the text."""
 
 
 class StorageError(Exception):
@@ -111,8 +118,20 @@ class Conflict(StorageError):
 
 
 class StorageUnavailable(StorageError):
-    """The store cannot be asked just now; says nothing about any document."""
+    """The store cannot be asked just now; says nothing about any document.
+
+    `retry_after` are the seconds after which the store itself wants to be asked again, if it said.
+    """
+
+    retry_after: float | None = None
 
 
 class Unreadable(StorageError):
     """A document does not open: foreign seal, tampered, or of a version we do not know."""
+
+
+class SealUnknown(Unreadable):
+    """A document is sealed with a key that this process does not have.
+
+    It may be in order all the same: the key may be on its way here, or have been removed too early.
+    """

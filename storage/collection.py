@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -23,6 +23,8 @@ from storage.base import (
     Conflict,
     Document,
     Sealer,
+    SealKeyUnknown,
+    SealUnknown,
     StorageError,
     StorageUnavailable,
     Unreadable,
@@ -33,6 +35,9 @@ from storage.kinds import Kind, Record
 R = TypeVar("R", bound=Record)
 
 UPDATE_DEADLINE_SECONDS = 3.0
+LAST_CALL_SECONDS = 0.4
+"""For what is under way at the deadline, or a last look whether a write was done after all."""
+
 FIRST_WINDOW_SECONDS = 0.01
 WIDEST_WINDOW_SECONDS = 0.32
 
@@ -90,9 +95,24 @@ class Collection(Generic[R]):
         The first attempt works on `stored` without reading it again. When `change` returns the
         record it was given, nothing is written; what it raises passes through. A write whose answer
         was lost is looked for, and is a success if it is there. Raises NotFound, and
-        StorageUnavailable when others were quicker for three seconds.
+        StorageUnavailable when others were quicker, or the store slow, for three seconds.
         """
         give_up_at = self.monotonic() + UPDATE_DEADLINE_SECONDS
+        deadline = asyncio.timeout(UPDATE_DEADLINE_SECONDS + LAST_CALL_SECONDS)
+        try:
+            async with deadline:
+                return await self._update(stored, change, give_up_at)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            raise StorageUnavailable(
+                f"{self.kind.name}/{stored.record.name}: the store took longer than"
+                f" {UPDATE_DEADLINE_SECONDS:g} s; whether the change was made is not known"
+            ) from error
+
+    async def _update(
+        self, stored: Stored[R], change: Callable[[R], R], give_up_at: float
+    ) -> Stored[R]:
         name = stored.record.name
         attempt = 0
         while True:
@@ -109,8 +129,6 @@ class Collection(Generic[R]):
                 attempt += 1
                 stored = await self.get(name)
             except StorageUnavailable as error:
-                if self.monotonic() >= give_up_at:
-                    raise
                 written = await self._written_after_all(document, error)
                 return Stored(record=record, version=written.version, columns=written.columns)
             else:
@@ -129,6 +147,19 @@ class Collection(Generic[R]):
         if found.sealed != document.sealed:
             raise error
         return found
+
+    async def reseal(self, document: Document) -> None:
+        """Write a document of this kind again as it is, sealed with the key that seals now.
+
+        The body is not decoded, so that one of a newer version survives. Raises Unreadable, and
+        Conflict or NotFound when somebody else has changed it meanwhile.
+        """
+        sealed = self.sealer.seal(
+            f"record:{self.kind.name}",
+            self._plaintext(document),
+            context=self._context(document.name),
+        )
+        await self.backend.replace(self.kind.name, replace(document, sealed=sealed))
 
     async def delete(self, name: str) -> None:
         """Delete; of several callers one wins, the others get NotFound."""
@@ -169,20 +200,32 @@ class Collection(Generic[R]):
 
     def _open(self, document: Document) -> Stored[R]:
         name = document.name
+        plaintext = self._plaintext(document)
         try:
-            body = json.loads(
-                self.sealer.open(
-                    f"record:{self.kind.name}", document.sealed, context=self._context(name)
-                )
+            body = json.loads(plaintext)
+        except ValueError as error:
+            raise Unreadable(f"{self.kind.name}/{name}: the body is not JSON") from error
+        record = self.kind.decode(name, body)
+        return Stored(record=record, version=document.version, columns=document.columns)
+
+    def _plaintext(self, document: Document) -> bytes:
+        name = document.name
+        where = f"{self.kind.name}/{name}"
+        try:
+            return self.sealer.open(
+                f"record:{self.kind.name}", document.sealed, context=self._context(name)
             )
+        except SealKeyUnknown as error:
+            raise SealUnknown(
+                f"{where} is sealed with a key that this server does not have; bring the sealing"
+                " key back, or delete the record"
+            ) from error
         except ValueError as error:
             raise Unreadable(
-                f"{self.kind.name}/{name} does not open: it was changed or copied here by hand, or"
+                f"{where} does not open: it was changed or copied here by hand, or"
                 " sealed with a key that this server does not have; bring the sealing key back, or"
                 " delete the record"
             ) from error
-        record = self.kind.decode(name, body)
-        return Stored(record=record, version=document.version, columns=document.columns)
 
     def _context(self, name: str) -> bytes:
         return _whereabouts(self.backend.place, self.kind.name, self.issuer) + name.encode("ascii")

@@ -88,9 +88,9 @@ class Fields:
             raise TypeError(f"{key} is not an object")
         return Fields(value)
 
-    def objects(self, key: str) -> list["Fields"]:
+    def objects(self, key: str, default: list[Any] | None = None) -> list["Fields"]:
         """Take a list of nested objects."""
-        values = self._take(key, list, None)
+        values = self._take(key, list, default)
         if not all(type(value) is dict for value in values):
             raise TypeError(f"{key} is not a list of objects")
         return [Fields(value) for value in values]

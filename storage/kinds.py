@@ -21,7 +21,14 @@ from storage.fields import (
     write_instant_if_any,
     write_octets,
 )
-from storage.records import Grant, KeyRing, RefreshState, SigningKey
+from storage.records import (
+    Grant,
+    KeyRing,
+    RefreshState,
+    Resealing,
+    RevokedKey,
+    SigningKey,
+)
 
 VERSION = 1
 
@@ -161,13 +168,103 @@ def _read_refresh(fields: Fields) -> RefreshState:
     )
 
 
+def _ring_columns(ring: KeyRing) -> dict[str, str]:
+    signing, announced = _signing(ring), _announced(ring)
+    return {
+        "signing": ", ".join(key.kid for key in signing),
+        "next": ", ".join(key.kid for key in announced),
+        "rotates": "" if ring.rotates_at is None else column_time(ring.rotates_at),
+        "last_rotation": _last_rotation(ring, signing),
+        "keys": "\n".join(_key_line(key, signing) for key in ring.keys),
+    }
+
+
+def _last_rotation(ring: KeyRing, signing: list[SigningKey]) -> str:
+    """Return when a key last began to sign, and the request that was answered last."""
+    since = max((key.signs_from for key in signing if key.signs_from), default=None)
+    text = "" if since is None else column_time(since)
+    return f"{text}; answered: {_visible(ring.answered_rotate)}" if ring.answered_rotate else text
+
+
+def _key_line(key: SigningKey, signing: list[SigningKey]) -> str:
+    """Return `KID ALG STATE since T`, with `until T` once that is known."""
+    if key.retired_at is not None:
+        state, since = "retired", key.retired_at
+    elif key in signing and key.signs_from is not None:
+        state, since = "signing", key.signs_from
+    else:
+        state, since = "next", key.created_at
+    line = f"{key.kid} {key.alg} {state} since {column_time(since)}"
+    return line if key.drops_at is None else f"{line} until {column_time(key.drops_at)}"
+
+
+def _signing(ring: KeyRing) -> list[SigningKey]:
+    """Return the first key of each algorithm that has not retired, if it may sign."""
+    first: dict[str, SigningKey] = {}
+    for key in ring.keys:
+        if key.retired_at is None:
+            first.setdefault(key.alg, key)
+    return [key for key in first.values() if key.signs_from is not None]
+
+
+def _announced(ring: KeyRing) -> list[SigningKey]:
+    signing = _signing(ring)
+    return [key for key in ring.keys if key.retired_at is None and key not in signing]
+
+
 def _write_ring(ring: KeyRing) -> dict[str, Any]:
-    return {**ring.unknown, "keys": [_write_key(key) for key in ring.keys]}
+    resealing = ring.resealing
+    return {
+        **ring.unknown,
+        "keys": [_write_key(key) for key in ring.keys],
+        "revision": ring.revision,
+        "rotates_at": write_instant_if_any(ring.rotates_at),
+        "revoked": [_write_revoked(key) for key in ring.revoked],
+        "answered_rotate": ring.answered_rotate,
+        "answered_reseal": ring.answered_reseal,
+        "resealing": None if resealing is None else _write_resealing(resealing),
+    }
 
 
 def _read_ring(name: str, fields: Fields) -> KeyRing:
-    keys = tuple(_read_key(key) for key in fields.objects("keys"))
-    return KeyRing(name=name, keys=keys, unknown=fields.rest())
+    resealing = fields.object_if_any("resealing")
+    return KeyRing(
+        name=name,
+        keys=tuple(_read_key(key) for key in fields.objects("keys")),
+        revision=fields.number("revision", 0),
+        rotates_at=fields.instant_if_any("rotates_at"),
+        revoked=tuple(_read_revoked(key) for key in fields.objects("revoked", [])),
+        answered_rotate=fields.text("answered_rotate", ""),
+        answered_reseal=fields.text("answered_reseal", ""),
+        resealing=None if resealing is None else _read_resealing(resealing),
+        unknown=fields.rest(),
+    )
+
+
+def _write_revoked(key: RevokedKey) -> dict[str, Any]:
+    return {**key.unknown, "kid": key.kid, "until": write_instant(key.until)}
+
+
+def _read_revoked(fields: Fields) -> RevokedKey:
+    return RevokedKey(kid=fields.text("kid"), until=fields.instant("until"), unknown=fields.rest())
+
+
+def _write_resealing(resealing: Resealing) -> dict[str, Any]:
+    return {
+        **resealing.unknown,
+        "request": resealing.request,
+        "begun_at": write_instant(resealing.begun_at),
+        "clean_at": write_instant_if_any(resealing.clean_at),
+    }
+
+
+def _read_resealing(fields: Fields) -> Resealing:
+    return Resealing(
+        request=fields.text("request"),
+        begun_at=fields.instant("begun_at"),
+        clean_at=fields.instant_if_any("clean_at"),
+        unknown=fields.rest(),
+    )
 
 
 def _write_key(key: SigningKey) -> dict[str, Any]:
@@ -198,13 +295,9 @@ def _read_key(fields: Fields) -> SigningKey:
     )
 
 
-def _no_columns(_: KeyRing) -> dict[str, str]:
-    return {}
-
-
 GRANTS: Kind[Grant] = Kind(
     name="refresh-grants", columns=_grant_columns, write=_write_grant, read=_read_grant
 )
 KEY_RINGS: Kind[KeyRing] = Kind(
-    name="signing-keys", columns=_no_columns, write=_write_ring, read=_read_ring
+    name="signing-keys", columns=_ring_columns, write=_write_ring, read=_read_ring
 )

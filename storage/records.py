@@ -30,11 +30,45 @@ class SigningKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RevokedKey:
+    """A signing key that an emergency removed; until `until` no older ring brings it back."""
+
+    kid: str
+    until: datetime
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resealing:
+    """Sealing everything anew, on its way.
+
+    `request` is what asked for it. `clean_at` is since when nothing is left that an older key
+    sealed, None while something is.
+    """
+
+    request: str
+    begun_at: datetime
+    clean_at: datetime | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRing:
-    """All signing keys of an issuer in one record, so that a rotation is one conditional write."""
+    """All signing keys of an issuer in one record, so that a rotation is one conditional write.
+
+    `revision` grows with every write, so that an older ring from a backup is known as such.
+    `rotates_at` is when the next key is planned to sign. `answered_rotate` and `answered_reseal`
+    are the last requests of people that were carried out.
+    """
 
     name: str
     keys: tuple[SigningKey, ...]
+    revision: int = 0
+    rotates_at: datetime | None = None
+    revoked: tuple[RevokedKey, ...] = ()
+    answered_rotate: str = ""
+    answered_reseal: str = ""
+    resealing: Resealing | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

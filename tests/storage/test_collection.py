@@ -5,7 +5,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from storage.base import AlreadyExists, Conflict, StorageUnavailable
+from storage.base import (
+    AlreadyExists,
+    Conflict,
+    SealKeyUnknown,
+    SealUnknown,
+    StorageUnavailable,
+    Unreadable,
+)
 from storage.collection import UPDATE_DEADLINE_SECONDS, Collection
 from storage.memory import MemoryBackend
 from storage.records import Grant
@@ -182,3 +189,58 @@ async def test_records_that_do_not_open_are_logged_without_their_body(
     (entry,) = caplog.records
     assert entry.getMessage() == "record_unreadable"
     assert "refresh-grants/g1 does not open" in vars(entry)["problem"]
+
+
+@dataclass(frozen=True)
+class KeyedSealer:
+    """Seals with the first of some keys and names it, as a sealer with several keys does."""
+
+    keys: tuple[str, ...]
+
+    def seal(self, purpose: str, plaintext: bytes, *, context: bytes) -> str:
+        """Return key, purpose, context and text."""
+        return "|".join((self.keys[0], purpose, context.hex(), plaintext.hex()))
+
+    def open(self, purpose: str, sealed: str, *, context: bytes) -> bytes:
+        """Return the text. Raises SealKeyUnknown and ValueError."""
+        key, *bound, text = sealed.split("|")
+        if key not in self.keys:
+            raise SealKeyUnknown("no such key")
+        if bound != [purpose, context.hex()]:
+            raise ValueError("bound to something else")
+        return bytes.fromhex(text)
+
+
+@pytest.mark.covers("R-94")
+async def test_a_key_that_is_not_here_is_told_from_a_body_that_was_changed() -> None:
+    old = replace(grants(MemoryBackend()), sealer=KeyedSealer(("old",)))
+    problems: list[Unreadable] = []
+    new = replace(old, sealer=KeyedSealer(("new",)), on_unreadable=problems.append)
+    await old.create(grant())
+    with pytest.raises(SealUnknown, match=r"refresh-grants/g1.*bring the sealing key back"):
+        await new.get("g1")
+    assert [stored async for stored in new.scan()] == []
+    assert [type(problem) for problem in problems] == [SealUnknown]
+    document = await old.backend.read("refresh-grants", "g1")
+    await old.backend.replace("refresh-grants", replace(document, sealed="old|x|y|"))
+    with pytest.raises(Unreadable) as caught:
+        await old.get("g1")
+    assert not isinstance(caught.value, SealUnknown)
+
+
+@pytest.mark.covers("R-94")
+async def test_a_document_is_sealed_anew_and_stays_what_it_was() -> None:
+    old = replace(grants(MemoryBackend()), sealer=KeyedSealer(("old",)))
+    created = await old.create(grant())
+    both = replace(old, sealer=KeyedSealer(("new", "old")))
+    document = await old.backend.read("refresh-grants", "g1")
+    shown = replace(document, columns={**document.columns, "request/x": "kept"})
+    document = await old.backend.replace("refresh-grants", shown)
+    await both.reseal(document)
+    stored = await replace(old, sealer=KeyedSealer(("new",))).get("g1")
+    assert stored.record == created.record
+    assert stored.columns == document.columns
+    with pytest.raises(Conflict):
+        await both.reseal(document)
+    with pytest.raises(SealUnknown):
+        await old.reseal(await old.backend.read("refresh-grants", "g1"))

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.kinds import GRANTS, KEY_RINGS
-from storage.records import Grant, KeyRing, RefreshState, SigningKey
-from tests.storage.harness import NOW, grant
+from storage.records import Grant, KeyRing, RefreshState, Resealing, RevokedKey, SigningKey
+from tests.storage.harness import NOW, grant, signing_key
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 TIMES = st.datetimes(
@@ -53,8 +53,16 @@ ANY_KEY = st.builds(
     drops_at=st.none() | TIMES,
     unknown=UNKNOWN,
 )
+RESEALING = st.builds(Resealing, begun_at=TIMES, clean_at=st.none() | TIMES, unknown=UNKNOWN)
 ANY_RING = st.builds(
-    KeyRing, name=st.just("ring"), keys=st.lists(ANY_KEY, max_size=3).map(tuple), unknown=UNKNOWN
+    KeyRing,
+    name=st.just("ring"),
+    keys=st.lists(ANY_KEY, max_size=3).map(tuple),
+    revision=NUMBERS,
+    rotates_at=st.none() | TIMES,
+    revoked=st.lists(st.builds(RevokedKey, until=TIMES, unknown=UNKNOWN), max_size=2).map(tuple),
+    resealing=st.none() | RESEALING,
+    unknown=UNKNOWN,
 )
 
 
@@ -69,7 +77,7 @@ def test_any_grant_is_read_as_it_was_written(record: Grant) -> None:
 def test_any_key_ring_is_read_as_it_was_written(record: KeyRing) -> None:
     columns, body = KEY_RINGS.encode(record)
     assert KEY_RINGS.decode("ring", json.loads(json.dumps(body))) == record
-    assert columns == {}
+    json.dumps(columns, ensure_ascii=False).encode("utf-8")
 
 
 def test_the_user_column_is_the_best_name_there_is() -> None:
@@ -100,3 +108,42 @@ def test_times_sort_in_columns_as_they_do_in_truth(one: datetime, other: datetim
     first, second = (GRANTS.encode(grant(expires_at=at))[0]["expires"] for at in (one, other))
     if first < second:
         assert one < other
+
+
+def test_the_columns_of_a_ring_show_people_what_they_ask_for_and_no_secret() -> None:
+    later = NOW + timedelta(hours=1)
+    record = KeyRing(
+        name="ring",
+        keys=(
+            signing_key("old", signs_from=NOW, retired_at=NOW, drops_at=later, private_jwk=""),
+            signing_key("now", signs_from=NOW),
+            signing_key("next"),
+            signing_key("other", alg="ES256", signs_from=later),
+            signing_key("later", alg="ES256", signs_from=later),
+        ),
+        rotates_at=later,
+        answered_rotate="routine 1",
+    )
+    columns, _ = KEY_RINGS.encode(record)
+    assert columns == {
+        "signing": "now, other",
+        "next": "next, later",
+        "rotates": "2026-03-01T13:00:00Z",
+        "last_rotation": "2026-03-01T13:00:00Z; answered: routine 1",
+        "keys": "\n".join(
+            (
+                "old RS256 retired since 2026-03-01T12:00:00Z until 2026-03-01T13:00:00Z",
+                "now RS256 signing since 2026-03-01T12:00:00Z",
+                "next RS256 next since 2026-03-01T12:00:00Z",
+                "other ES256 signing since 2026-03-01T13:00:00Z",
+                "later ES256 next since 2026-03-01T12:00:00Z",
+            )
+        ),
+    }
+    assert KEY_RINGS.encode(KeyRing(name="ring", keys=()))[0]["last_rotation"] == ""
+
+
+def test_a_ring_of_an_older_server_has_what_is_new_by_default() -> None:
+    record = KeyRing(name="ring", keys=(signing_key(),))
+    body = {name: value for name, value in KEY_RINGS.encode(record)[1].items() if name in "keys v"}
+    assert KEY_RINGS.decode("ring", json.loads(json.dumps(body))) == record
