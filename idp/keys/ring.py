@@ -7,12 +7,15 @@ alone and never compared with a clock, so replicas whose clocks differ agree on 
 decides when the ring is changed. A clock that is set back makes changes later, never earlier.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from idp.keys.jwks import ALGORITHMS
-from storage.records import KeyRing, SigningKey
+from storage.records import KeyRing, RevokedKey, SigningKey
+
+REVOKED_FOR = timedelta(days=400)
+"""How long a key that an emergency removed is kept from coming back: longer than backups live."""
 
 _NOTHING = timedelta(0)
 
@@ -78,7 +81,7 @@ def first_ring(
             replace(signs, created_at=now, signs_from=now),
             replace(announced, created_at=now, signs_from=None),
         ]
-    return KeyRing(name=name, keys=tuple(keys))
+    return with_plan(KeyRing(name=name, keys=tuple(keys), revision=1), policy)
 
 
 def emergency(
@@ -90,37 +93,57 @@ def emergency(
     been published, since kube-apiserver re-reads the set only when a token fits none of the keys it
     knows. Raises RingIncomplete, or ValueError for a key that the ring has had.
     """
-    known = {key.kid for key in ring.keys}
+    known = {key.kid for key in ring.keys} | {key.kid for key in ring.revoked}
     if any(key.kid in known for key in fresh):
         raise ValueError("an emergency needs keys that were never published")
-    return replace(ring, keys=first_ring(ring.name, policy, now, fresh).keys)
+    revoked = [RevokedKey(kid=key.kid, until=now + REVOKED_FOR) for key in ring.keys]
+    keys = first_ring(ring.name, policy, now, fresh).keys
+    swapped = replace(ring, keys=keys, revoked=(*still_revoked(ring, now), *revoked))
+    return with_plan(swapped, policy)
 
 
-def fresh_for_due(ring: KeyRing, policy: RotationPolicy, now: datetime) -> tuple[str, ...]:
+def still_revoked(ring: KeyRing, now: datetime) -> tuple[RevokedKey, ...]:
+    """Return the keys that emergencies removed and that must not come back yet."""
+    return tuple(key for key in ring.revoked if key.until > now)
+
+
+def fresh_for_due(
+    ring: KeyRing, policy: RotationPolicy, now: datetime, *, waiting: Collection[str] = ()
+) -> tuple[str, ...]:
     """Return the algorithms of which `due` needs a new key to take the announced place."""
     return tuple(
         alg
         for alg in policy.algorithms
-        if _announced(ring.keys, alg) is None or _promotion_is_due(ring.keys, alg, policy, now)
+        if (announced := _announced(ring.keys, alg)) is None
+        or (announced.kid not in waiting and _promotion_is_due(ring.keys, alg, policy, now))
     )
 
 
 def due(
-    ring: KeyRing, policy: RotationPolicy, now: datetime, fresh: Sequence[SigningKey] = ()
+    ring: KeyRing,
+    policy: RotationPolicy,
+    now: datetime,
+    fresh: Sequence[SigningKey] = (),
+    *,
+    waiting: Collection[str] = (),
 ) -> KeyRing:
     """Return the ring with all that is due done, the same object if nothing is.
 
     A key signs only when its successor takes its place as the announced one in the same change; so
-    without a new key of an algorithm in `fresh` nothing but dropping happens to it.
+    without a new key of an algorithm in `fresh` nothing but dropping happens to it. Announced keys
+    whose kid is `waiting` do not sign yet, whatever the clock says.
     """
     known = {key.kid for key in ring.keys}
     keys = tuple(key for key in ring.keys if key.drops_at is None or key.drops_at > now)
     for alg in policy.algorithms:
         new = next((key for key in fresh if key.alg == alg and key.kid not in known), None)
-        if new is not None:
+        announced = _announced(keys, alg)
+        if new is not None and (announced is None or announced.kid not in waiting):
             keys = _advanced(keys, alg, policy, now, new)
     keys = _without_unwanted(keys, policy, now)
-    return ring if keys == ring.keys else replace(ring, keys=keys)
+    if keys == ring.keys:
+        return ring
+    return with_plan(replace(ring, keys=keys, revoked=still_revoked(ring, now)), policy)
 
 
 def rotate_requested(
@@ -137,7 +160,32 @@ def rotate_requested(
     planned = announced.signs_from or max(now, announced.created_at + policy.publish_for)
     keys = tuple(replace(key, signs_from=planned) if key is announced else key for key in ring.keys)
     at = max(planned, announced.created_at + policy.publish_for)
-    return (ring if keys == ring.keys else replace(ring, keys=keys)), at
+    return (ring if keys == ring.keys else with_plan(replace(ring, keys=keys), policy)), at
+
+
+def retired(key: SigningKey, policy: RotationPolicy, now: datetime) -> SigningKey:
+    """Return the key as one that only verifies, until the last token that it signed has expired."""
+    drops_at = now + policy.keep_retired_for
+    return replace(key, private_jwk="", retired_at=now, drops_at=drops_at)
+
+
+def _promotion_at(keys: Sequence[SigningKey], alg: str, policy: RotationPolicy) -> datetime | None:
+    announced, signing = _announced(keys, alg), _signing(keys, alg)
+    if announced is None:
+        return None
+    published = announced.created_at + policy.publish_for
+    if signing is None or signing.signs_from is None:
+        return published
+    at = signing.signs_from + policy.rotation_period
+    if announced.signs_from is not None:
+        at = min(at, announced.signs_from)
+    return max(at, published)
+
+
+def with_plan(ring: KeyRing, policy: RotationPolicy) -> KeyRing:
+    """Return the ring with the time of its next rotation, for people to read."""
+    times = [_promotion_at(ring.keys, alg, policy) for alg in policy.algorithms]
+    return replace(ring, rotates_at=min((at for at in times if at is not None), default=None))
 
 
 def _unretired(keys: Sequence[SigningKey], alg: str) -> list[SigningKey]:
@@ -157,15 +205,8 @@ def _announced(keys: Sequence[SigningKey], alg: str) -> SigningKey | None:
 def _promotion_is_due(
     keys: Sequence[SigningKey], alg: str, policy: RotationPolicy, now: datetime
 ) -> bool:
-    announced, signing = _announced(keys, alg), _signing(keys, alg)
-    if announced is None or announced.created_at + policy.publish_for > now:
-        return False
-    if signing is None or signing.signs_from is None:
-        return True
-    planned = announced.signs_from
-    return signing.signs_from + policy.rotation_period <= now or (
-        planned is not None and planned <= now
-    )
+    at = _promotion_at(keys, alg, policy)
+    return at is not None and at <= now
 
 
 def _advanced(
@@ -184,13 +225,8 @@ def _advanced(
         return keys
     changed = {announced.kid: replace(announced, signs_from=now)}
     if signing is not None:
-        changed[signing.kid] = _retired(signing, policy, now)
+        changed[signing.kid] = retired(signing, policy, now)
     return tuple(changed.get(key.kid, key) for key in keys) + fresh
-
-
-def _retired(key: SigningKey, policy: RotationPolicy, now: datetime) -> SigningKey:
-    drops_at = now + policy.keep_retired_for
-    return replace(key, private_jwk="", retired_at=now, drops_at=drops_at)
 
 
 def _without_unwanted(
@@ -218,7 +254,7 @@ def _without_unwanted(
     result = []
     for key in keys:
         if key.kid in retiring:
-            result.append(_retired(key, policy, now))
+            result.append(retired(key, policy, now))
         elif key.alg in unwanted and key.retired_at is None and key.kid not in idle:
             # A plan would make it the one that signs, now that it stands first.
             result.append(replace(key, signs_from=None))

@@ -1,6 +1,6 @@
 """The port through which the ring of an issuer is kept; `storage.collection` fits it."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Protocol, TypeVar
 
 from storage.base import Change
@@ -13,6 +13,11 @@ class StoredRing(Protocol):
     @property
     def record(self) -> KeyRing:
         """Return the ring."""
+        ...
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Return what is shown beside it, people's requests among it."""
         ...
 
 

@@ -1,19 +1,24 @@
 """Keeping the stored ring in motion: any replica may, conditional writes decide who did.
 
-There is no leader. Whoever finds something due makes the keys for it in a thread and writes the
-ring over the version that it read; who comes second finds nothing left to do. While the store is
-away the last ring goes on signing and being published, however late a rotation gets.
+There is no leader. Whoever finds something due, or asked for by people, makes the keys for it in a
+thread and writes the ring over the version that it read; who comes second finds nothing left to do.
+While the store is away, or holds an older ring than is known here, the last ring goes on signing
+and being published, however late a rotation gets.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic
 
 from idp.clock import Clock
-from idp.keys.jwks import ALGORITHMS, KeyUnusable, new_signing_key
+from idp.keys.adoption import Adoption
+from idp.keys.jwks import KeyUnusable, new_signing_key
+from idp.keys.restored import KnownRing, restored, went_back
 from idp.keys.ring import (
     RingIncomplete,
     RotationPolicy,
@@ -23,11 +28,22 @@ from idp.keys.ring import (
     fresh_for_due,
     fresh_for_first_ring,
     rotate_requested,
-    signing_key,
+    with_plan,
 )
 from idp.keys.ring_store import RingCollection, S
+from idp.keys.rotate_request import (
+    ROTATE_COLUMN,
+    RequestNotUnderstood,
+    answered,
+    fresh_for_answer,
+    read_rotate_request,
+)
+from idp.log import Audit, AuditLog, log_event
 from storage.base import AlreadyExists, NotFound, StorageError
 from storage.records import KeyRing, SigningKey
+
+_log = logging.getLogger("idp.keys")
+_to_log = Audit(logging.getLogger("idp.audit"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +64,14 @@ class Pace:
 
     `settle_for` is what every replica needs to hear of a change: for that long after an emergency
     the new key is published but not used, lest a relying party meet its signature at one replica
-    and fetch the old set from another.
+    and fetch the old set from another. `monotonic` tells how long a key has been published here,
+    whatever happens to the clock.
     """
 
     tick_every: timedelta = timedelta(seconds=30)
     watch_again_after: timedelta = timedelta(seconds=1)
     settle_for: timedelta = timedelta(seconds=2)
+    monotonic: Callable[[], float] = time.monotonic
 
 
 class KeyKeeper(Generic[S]):
@@ -61,7 +79,7 @@ class KeyKeeper(Generic[S]):
 
     `on_change(published, signing)` is called in the event loop with the ring to publish and verify
     with, and the one to sign with; see `LiveKeys.adopt`. Deleting the stored ring revokes nothing,
-    it is written again from memory; an emergency is the way.
+    it is written again from memory, and so is what an older ring lacks; an emergency is the way.
     """
 
     def __init__(
@@ -74,24 +92,30 @@ class KeyKeeper(Generic[S]):
         on_change: Callable[[KeyRing, KeyRing], None],
         new_key: Callable[[str, datetime], SigningKey] = new_signing_key,
         pace: Pace = Pace(),
+        audit: AuditLog = _to_log,
     ) -> None:
         self._rings = rings_of_store
         self._name = name
         self._policy = policy
         self._clock = clock
-        self._on_change = on_change
         self._new_key = new_key
         self._pace = pace
+        self._audit = audit
         self._lock = asyncio.Lock()
         self._stored: S | None = None
-        # What is signed with; differs from the stored ring only while an emergency settles.
-        self._signing: KeyRing | None = None
-        self._settling: asyncio.TimerHandle | None = None
+        self._adoption = Adoption(on_change, settle_for=pace.settle_for, monotonic=pace.monotonic)
+        self._read_at = clock()
+        self._not_understood = ""
 
     @property
     def ring(self) -> KeyRing:
         """Return the ring known last. Raises RingIncomplete before `start`."""
         return self._known.record
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Return what is shown beside the ring. Raises RingIncomplete before `start`."""
+        return self._known.columns
 
     async def start(self) -> KeyRing:
         """Read the ring, or make the first one, and return it.
@@ -113,10 +137,11 @@ class KeyKeeper(Generic[S]):
             return await self._guarded(self._refresh)
 
     async def tick(self, now: datetime) -> Kept:
-        """Read the ring and do what is due; on trouble keep the last one and say so."""
+        """Read the ring, do what is asked for and what is due; on trouble keep the last one."""
 
         async def work() -> None:
             await self._refresh()
+            await self._answer(now)
             await self._rotate_due(now)
 
         async with self._lock:
@@ -142,6 +167,11 @@ class KeyKeeper(Generic[S]):
             await self._write(lambda ring: emergency(ring, self._policy, now, fresh))
             return self.ring
 
+    async def change(self, change: Callable[[KeyRing], KeyRing]) -> None:
+        """Write a change of the newest ring; it may run several times. Raises as `rotate`."""
+        async with self._lock:
+            await self._write(change)
+
     async def run(self, report: Callable[[Kept], None]) -> None:
         """Follow the store and rotate until cancelled; `report` hears when the problem changes."""
         last = ""
@@ -157,7 +187,7 @@ class KeyKeeper(Generic[S]):
                 tasks.create_task(self._follow(report_change))
                 tasks.create_task(self._tick_forever(report_change))
         finally:
-            self._stop_settling()
+            self._adoption.stop()
 
     @property
     def _known(self) -> S:
@@ -170,10 +200,10 @@ class KeyKeeper(Generic[S]):
             try:
                 changes = self._rings.watch()
                 # What was changed before the watch began is not heard of.
-                report(await self.refresh())
+                report(await self.tick(self._clock()))
                 async for change in changes:
                     if change.name == self._name:
-                        report(await self.refresh())
+                        report(await self.tick(self._clock()))
             except StorageError as problem:
                 report(Kept(self.ring, problem))
             await asyncio.sleep(self._pace.watch_again_after.total_seconds())
@@ -195,15 +225,65 @@ class KeyKeeper(Generic[S]):
             stored = await self._rings.get(self._name)
         except NotFound:
             stored = await self._create(self.ring)
-        self._adopt(stored)
+        if self._restored(stored.record) is stored.record:
+            self._adopt(stored)
+        else:
+            await self._write(lambda ring: ring, stored)
+
+    async def _answer(self, now: datetime) -> None:
+        """Do what people asked for and write that it is done, in one change."""
+        text, before = self.columns.get(ROTATE_COLUMN, ""), self.ring.answered_rotate
+        if text in ("", before, self._not_understood):
+            return
+        try:
+            request = read_rotate_request(text)
+        except RequestNotUnderstood as problem:
+            self._not_understood = text
+            log_event(_log, logging.WARNING, "request_not_understood", problem=str(problem))
+            return
+        fresh = await self._make(fresh_for_answer(request, self._policy), now)
+
+        def unless_answered(ring: KeyRing) -> KeyRing:
+            # Another replica was quicker; what it left is looked at when its write is heard of.
+            if ring.answered_rotate != before:
+                return ring
+            return answered(ring, request, self._policy, now, fresh)
+
+        with suppress(RingIncomplete):  # no key stands by yet: at the next tick one does
+            if await self._write(unless_answered) and self.ring.answered_rotate == text:
+                self._audit("signing_keys_asked_to_rotate", request=text)
 
     async def _rotate_due(self, now: datetime) -> None:
-        fresh = await self._make(fresh_for_due(self.ring, self._policy, now), now)
-        if due(self.ring, self._policy, now, fresh) is not self.ring:
-            await self._write(lambda ring: due(ring, self._policy, now, fresh))
+        waiting = self._adoption.seen_less_than(self._policy.publish_for)
+        fresh = await self._make(fresh_for_due(self.ring, self._policy, now, waiting=waiting), now)
 
-    async def _write(self, change: Callable[[KeyRing], KeyRing]) -> None:
-        self._adopt(await self._rings.update(self._known, change))
+        def rotated(ring: KeyRing) -> KeyRing:
+            changed = due(ring, self._policy, now, fresh, waiting=waiting)
+            # A ring of an older version shows nothing to people yet.
+            return changed if ring.revision else with_plan(changed, self._policy)
+
+        if rotated(self.ring) is not self.ring:
+            await self._write(rotated)
+
+    async def _write(self, change: Callable[[KeyRing], KeyRing], stored: S | None = None) -> bool:
+        """Write a change over what the store holds, and return whether it was us who wrote."""
+        known = over = self.ring
+        wrote = False
+
+        def counted(found: KeyRing) -> KeyRing:
+            nonlocal over, wrote
+            changed = change(self._restored(found))
+            over, wrote = found, changed is not found
+            revision = max(found.revision, known.revision) + 1
+            return replace(changed, revision=revision) if wrote else found
+
+        self._adopt(await self._rings.update(stored or self._known, counted))
+        if wrote and went_back(over, known):
+            self._audit("store_went_back", found=over.revision, known=known.revision)
+        return wrote
+
+    def _restored(self, found: KeyRing) -> KeyRing:
+        return restored(found, KnownRing(self.ring, self._read_at), self._policy, self._clock())
 
     async def _create_first(self) -> S:
         now = self._clock()
@@ -221,41 +301,7 @@ class KeyKeeper(Generic[S]):
         return [await asyncio.to_thread(self._new_key, alg, now) for alg in algorithms]
 
     def _adopt(self, stored: S) -> None:
-        """Tell of a ring that differs from the one known; or raise KeyUnusable and forget it."""
-        ring = stored.record
-        known = self._stored.record if self._stored is not None else None
-        if known is None or self._signing is None:
-            self._swap(ring, ring)
-        elif ring != known or (self._settling is None and self._signing != ring):
-            self._change(ring, known, self._signing)
+        """Go on with a ring as the store has it. Raises KeyUnusable; then the last one stays."""
+        self._adoption.adopt(stored.record)
         self._stored = stored
-
-    def _change(self, ring: KeyRing, known: KeyRing, signing: KeyRing) -> None:
-        if self._settling is None and not _signs_unannounced(ring, known):
-            self._swap(ring, ring)
-            return
-        self._swap(ring, signing)
-        if self._settling is None:
-            loop = asyncio.get_running_loop()
-            self._settling = loop.call_later(self._pace.settle_for.total_seconds(), self._settle)
-
-    def _settle(self) -> None:
-        self._settling = None
-        with suppress(KeyUnusable):  # the next tick tries again, and its caller hears of it
-            self._swap(self.ring, self.ring)
-
-    def _swap(self, published: KeyRing, signing: KeyRing) -> None:
-        self._on_change(published, signing)
-        self._signing = signing
-
-    def _stop_settling(self) -> None:
-        if self._settling is not None:
-            self._settling.cancel()
-            self._settling = None
-
-
-def _signs_unannounced(ring: KeyRing, known: KeyRing) -> bool:
-    """Tell whether a key signs that was not in the set which we published until now."""
-    published = {key.kid for key in known.keys}
-    signing = (signing_key(ring, alg) for alg in ALGORITHMS)
-    return any(key is not None and key.kid not in published for key in signing)
+        self._read_at = self._clock()

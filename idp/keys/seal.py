@@ -11,6 +11,7 @@ With random nonces a key should seal fewer than 2**32 values per purpose: replac
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from idp.keys import base64url
+from storage.base import SealKeyUnknown
 
 SECRET_LENGTH = 32
 MAX_LENGTH = 64 * 1024
@@ -27,6 +29,8 @@ _ID_LENGTH = 6
 _ID_CHARACTERS = 8
 _NONCE_LENGTH = 12
 _HEADER_LENGTH = len(_VERSION) + _ID_LENGTH
+# Whole groups of base64url that hold the header.
+_START_CHARACTERS = 12
 _SMALLEST = _HEADER_LENGTH + _NONCE_LENGTH + 16
 # Ids and tags are multiples of three bytes: their base64url has no spare bits.
 _TAG_LENGTH = 18
@@ -36,8 +40,8 @@ class SealBroken(ValueError):
     """The value was not sealed or tagged by us for this purpose and context."""
 
 
-class SealingKeyUnknown(SealBroken):
-    """The value names a key that is not among ours: foreign, or removed too early."""
+class SealingKeyUnknown(SealBroken, SealKeyUnknown):
+    """The value names a key that is not among ours: foreign, not known yet, or gone too early."""
 
 
 class SealTooLarge(ValueError):
@@ -46,10 +50,14 @@ class SealTooLarge(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SealingKey:
-    """32 secret bytes. The id is derived from them, so a key cannot carry a wrong one."""
+    """32 secret bytes. The id is derived from them, so a key cannot carry a wrong one.
+
+    `seals_from` is when it begins to seal, None for "from the beginning"; see `sealing_order`.
+    """
 
     secret: bytes = field(repr=False)
     id: str = field(init=False)
+    seals_from: datetime | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Derive the id. Raises ValueError for a secret of another length."""
@@ -59,8 +67,25 @@ class SealingKey:
         object.__setattr__(self, "id", base64url.encode(raw))
 
 
+def key_id_of(sealed: str) -> str:
+    """Return the id of the key that a text says it was sealed with; nothing is authenticated.
+
+    Raises SealBroken for what is no sealed text.
+    """
+    try:
+        raw = base64url.decode(sealed[:_START_CHARACTERS])
+    except ValueError:
+        raise SealBroken("not sealed text") from None
+    if len(raw) < _HEADER_LENGTH or raw[:1] != _VERSION:
+        raise SealBroken("sealed text of an unknown version")
+    return base64url.encode(raw[1:_HEADER_LENGTH])
+
+
 class SealingKeys:
-    """Seals with the first key, opens with all. Safe to share between threads."""
+    """Seals with the first key, opens with all. Safe to share between threads.
+
+    `use` exchanges the keys while it serves; each call works with one set from start to end.
+    """
 
     def __init__(
         self,
@@ -73,28 +98,40 @@ class SealingKeys:
 
         Raises ValueError if there is no key, or one twice.
         """
-        if not keys:
-            raise ValueError("no sealing key: at least one is needed")
-        self._keys = {key.id: key for key in keys}
-        if len(self._keys) != len(keys):
-            raise ValueError("a sealing key is listed twice: remove one of them")
-        self._seals_with = keys[0].id
+        self._held = _Held(keys)
         self._random = random
         self._max_length = max_length
-        # Purposes are words of our own code, so these stay small.
-        self._ciphers: dict[tuple[str, str], AESGCM] = {}
-        # Keyed once and copied for each tag: keying anew costs three times the tag.
-        self._tag_macs: dict[tuple[str, str], hmac.HMAC] = {}
+        self._on_unknown: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         """Show the ids only."""
-        return f"SealingKeys({', '.join(self._keys)})"
+        return f"SealingKeys({', '.join(key.id for key in self.keys)})"
+
+    @property
+    def keys(self) -> tuple[SealingKey, ...]:
+        """Return the keys, the sealing one first."""
+        return self._held.keys
+
+    def use(self, keys: Sequence[SealingKey]) -> None:
+        """Seal with the first of these from now on, and open with all of them and no others.
+
+        Raises ValueError if there is no key, or one twice; then nothing has changed.
+        """
+        self._held = _Held(keys)
+
+    def tell_of_unknown(self, hear: Callable[[], None] | None) -> None:
+        """Call `hear` whenever a sealed text names a key that we do not have; None ends that.
+
+        It is called in the thread that opens, and must neither block nor raise.
+        """
+        self._on_unknown = hear
 
     def seal(self, purpose: str, plaintext: bytes, *, context: bytes = b"") -> str:
         """Return URL-safe text. Raises SealTooLarge if it would not open again."""
-        header = _VERSION + base64url.decode(self._seals_with)
+        held = self._held
+        header = _VERSION + base64url.decode(held.seals_with)
         nonce = self._random(_NONCE_LENGTH)
-        cipher = self._cipher(self._seals_with, purpose)
+        cipher = held.cipher(held.seals_with, purpose)
         body = cipher.encrypt(nonce, plaintext, _associated(header, purpose, context))
         sealed = base64url.encode(header + nonce + body)
         if len(sealed) > self._max_length:
@@ -116,25 +153,47 @@ class SealingKeys:
         if len(raw) < _SMALLEST or raw[:1] != _VERSION:
             raise SealBroken(f"the sealed {purpose} is too short or of an unknown version")
         header, body = raw[:_HEADER_LENGTH], raw[_HEADER_LENGTH:]
-        cipher = self._cipher(base64url.encode(header[1:]), purpose)
         nonce, ciphertext = body[:_NONCE_LENGTH], body[_NONCE_LENGTH:]
         try:
+            cipher = self._held.cipher(base64url.encode(header[1:]), purpose)
             return cipher.decrypt(nonce, ciphertext, _associated(header, purpose, context))
+        except SealingKeyUnknown:
+            if self._on_unknown is not None:
+                self._on_unknown()
+            raise
         except InvalidTag:
             raise SealBroken(f"the sealed {purpose} does not open") from None
 
     def tag(self, purpose: str, message: bytes) -> str:
         """Return 32 URL-safe characters: the key's id and an HMAC-SHA256 cut to 144 bits."""
-        return self._tag(self._seals_with, purpose, message)
+        held = self._held
+        return held.tag(held.seals_with, purpose, message)
 
     def check_tag(self, purpose: str, message: bytes, tag: str) -> None:
         """Accept a tag that we made. Raises SealBroken or SealingKeyUnknown."""
-        expected = self._tag(tag[:_ID_CHARACTERS], purpose, message)
+        expected = self._held.tag(tag[:_ID_CHARACTERS], purpose, message)
         # As bytes, because compare_digest refuses text that is not ASCII.
         if not hmac.compare_digest(expected.encode(), tag.encode("utf-8", "replace")):
             raise SealBroken(f"the tag of a {purpose} is not ours")
 
-    def _tag(self, key_id: str, purpose: str, message: bytes) -> str:
+
+class _Held:
+    """One set of keys with what is derived from them; replaced as a whole, never changed."""
+
+    def __init__(self, keys: Sequence[SealingKey]) -> None:
+        if not keys:
+            raise ValueError("no sealing key: at least one is needed")
+        self._by_id = {key.id: key for key in keys}
+        if len(self._by_id) != len(keys):
+            raise ValueError("a sealing key is listed twice: remove one of them")
+        self.keys = tuple(keys)
+        self.seals_with = keys[0].id
+        # Purposes are words of our own code, so these stay small.
+        self._ciphers: dict[tuple[str, str], AESGCM] = {}
+        # Keyed once and copied for each tag: keying anew costs three times the tag.
+        self._tag_macs: dict[tuple[str, str], hmac.HMAC] = {}
+
+    def tag(self, key_id: str, purpose: str, message: bytes) -> str:
         keyed = self._tag_macs.get((key_id, purpose))
         if keyed is None:
             secret = _derive(self._key(key_id, purpose).secret, b"tag " + purpose.encode(), 32)
@@ -143,7 +202,7 @@ class SealingKeys:
         mac.update(message)
         return key_id + base64url.encode(mac.digest()[:_TAG_LENGTH])
 
-    def _cipher(self, key_id: str, purpose: str) -> AESGCM:
+    def cipher(self, key_id: str, purpose: str) -> AESGCM:
         cipher = self._ciphers.get((key_id, purpose))
         if cipher is None:
             secret = self._key(key_id, purpose).secret
@@ -153,10 +212,10 @@ class SealingKeys:
 
     def _key(self, key_id: str, purpose: str) -> SealingKey:
         try:
-            return self._keys[key_id]
+            return self._by_id[key_id]
         except KeyError:
             raise SealingKeyUnknown(
-                f"a {purpose} names a sealing key that is not among ours ({', '.join(self._keys)})"
+                f"a {purpose} names a sealing key that is not among ours ({', '.join(self._by_id)})"
             ) from None
 
 

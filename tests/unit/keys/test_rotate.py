@@ -3,114 +3,31 @@
 import asyncio
 import secrets
 import threading
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from idp.keys.jwks import KeyUnusable, key_set_json, new_signing_key
+from idp.keys.jwks import KeyUnusable, key_set_json
 from idp.keys.live import LiveKeys
-from idp.keys.ring import RingIncomplete, RotationPolicy, announced_key, signing_key
-from idp.keys.rotate import Kept, KeyKeeper, Pace
+from idp.keys.ring import RingIncomplete
+from idp.keys.rotate import Kept, KeyKeeper
 from idp.keys.seal import SealingKey, SealingKeys
 from storage.base import StorageUnavailable, Unreadable
-from storage.collection import Collection, Stored
-from storage.kinds import KEY_RINGS
-from storage.memory import MemoryBackend
-from storage.records import KeyRing, SigningKey
-from tests.kit.clock import HandClock
-from tests.kit.storage import Fails, Faults, FlakyBackend, LosesAnswer
-
-MINUTE = timedelta(minutes=1)
-POLICY = RotationPolicy(
-    algorithms=("ES256",),
-    rotation_period=60 * MINUTE,
-    publish_for=2 * MINUTE,
-    keep_retired_for=10 * MINUTE,
+from tests.kit.storage import Fails, LosesAnswer
+from tests.unit.keys.keepers import (
+    MINUTE,
+    POLICY,
+    QUICK,
+    Keeper,
+    Replica,
+    Shop,
+    announced,
+    run,
+    signing,
+    until,
 )
-QUICK = Pace(
-    tick_every=timedelta(milliseconds=5),
-    watch_again_after=timedelta(milliseconds=1),
-    settle_for=timedelta(milliseconds=30),
-)
-Keeper = KeyKeeper[Stored[KeyRing]]
-SEALING = SealingKeys([SealingKey(b"k" * 32)], random=secrets.token_bytes)
-
-
-@dataclass(slots=True)
-class Shop:
-    """A store and the clock that its replicas share."""
-
-    backend: MemoryBackend = field(default_factory=MemoryBackend)
-    clock: HandClock = field(default_factory=HandClock)
-
-    def replica(self, pace: Pace = QUICK) -> "Replica":
-        return Replica(self, pace)
-
-
-class Replica:
-    """A keeper with faults of its own, which notes every swap that it is told of."""
-
-    def __init__(self, shop: Shop, pace: Pace, sealing: SealingKeys = SEALING) -> None:
-        self.faults = Faults()
-        self.swaps: list[tuple[KeyRing, KeyRing]] = []
-        self.made_in: list[threading.Thread] = []
-        self.refuses = False
-        self.rings: Collection[KeyRing] = Collection(
-            backend=FlakyBackend(shop.backend, self.faults),
-            kind=KEY_RINGS,
-            sealer=sealing,
-            issuer="https://idp.example.com",
-        )
-        self.keeper: Keeper = KeyKeeper(
-            self.rings,
-            name="keys",
-            policy=POLICY,
-            clock=shop.clock,
-            on_change=self.note,
-            new_key=self.make,
-            pace=pace,
-        )
-
-    def note(self, published: KeyRing, signing: KeyRing) -> None:
-        if self.refuses:
-            raise KeyUnusable("refused by the test")
-        self.swaps.append((published, signing))
-
-    def make(self, alg: str, now: datetime) -> SigningKey:
-        self.made_in.append(threading.current_thread())
-        return new_signing_key(alg, now)
-
-    @property
-    def kid(self) -> str:
-        return signing(self.swaps[-1][1])
-
-
-def signing(ring: KeyRing) -> str:
-    key = signing_key(ring, "ES256")
-    assert key is not None
-    return key.kid
-
-
-def announced(ring: KeyRing) -> str:
-    key = announced_key(ring, "ES256")
-    assert key is not None
-    return key.kid
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    async def within_a_minute() -> None:
-        async with asyncio.timeout(60):
-            await main()
-
-    asyncio.run(within_a_minute())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 -- any state, not only what an event could tell
-        await asyncio.sleep(0.002)
 
 
 def test_replicas_that_start_at_once_share_one_first_ring() -> None:
@@ -426,7 +343,7 @@ def test_live_keys_follow_a_keeper() -> None:
             policy=POLICY,
             clock=shop.clock,
             on_change=live.adopt,
-            pace=QUICK,
+            pace=replace(QUICK, monotonic=shop.monotonic),
         )
         await second.start()
         text = live.signer.sign({"iss": "i", "exp": 2**40, "iat": 0}, typ="JWT")

@@ -15,8 +15,9 @@ from idp.keys.seal import (
     SealingKeys,
     SealingKeyUnknown,
     SealTooLarge,
+    key_id_of,
 )
-from storage.base import Sealer
+from storage.base import Sealer, SealKeyUnknown
 from tests.vectors.hostile_jose import ALPHABET
 
 OLD = SealingKey(b"o" * 32)
@@ -123,8 +124,9 @@ def test_both_keys_open_and_the_first_one_seals() -> None:
 @pytest.mark.covers("R-94")
 def test_a_removed_key_is_named_as_unknown() -> None:
     before = SealingKeys([OLD], random=secrets.token_bytes)
-    with pytest.raises(SealingKeyUnknown, match=NEW.id):
+    with pytest.raises(SealingKeyUnknown, match=NEW.id) as caught:
         SEALING.open("x", before.seal("x", b"old"))
+    assert isinstance(caught.value, SealKeyUnknown), "which is how the storage knows it"
     with pytest.raises(SealingKeyUnknown, match=NEW.id):
         SEALING.check_tag("x", b"old", before.tag("x", b"old"))
 
@@ -210,3 +212,75 @@ def test_threads_may_share_it() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.covers("R-94")
+def test_keys_are_exchanged_while_it_serves() -> None:
+    serving = SealingKeys([OLD], random=secrets.token_bytes)
+    sealed, tag = serving.seal("x", b"old"), serving.tag("x", b"old")
+    serving.use([NEW, OLD])
+    assert serving.keys == (NEW, OLD)
+    assert serving.open("x", sealed) == b"old"
+    serving.check_tag("x", b"old", tag)
+    assert SEALING.open("x", serving.seal("x", b"new")) == b"new"
+    serving.use([NEW])
+    with pytest.raises(SealingKeyUnknown):
+        serving.open("x", sealed)
+    with pytest.raises(SealingKeyUnknown):
+        serving.check_tag("x", b"old", tag)
+    with pytest.raises(ValueError, match="at least one"):
+        serving.use([])
+    assert list(serving.keys) == [NEW], "what is refused changes nothing"
+
+
+def test_threads_see_one_set_of_keys_or_the_other() -> None:
+    shared = SealingKeys([NEW, OLD], random=secrets.token_bytes)
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            while not stop.is_set():
+                assert shared.open("x", shared.seal("x", b"text")) == b"text"
+                shared.check_tag("x", b"text", shared.tag("x", b"text"))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for turn in range(300):
+        shared.use([OLD, NEW] if turn % 2 else [NEW, OLD])
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_the_key_of_a_sealed_text_is_read_off_it() -> None:
+    assert key_id_of(SEALING.seal("x", b"")) == NEW.id
+    assert key_id_of(SealingKeys([OLD], random=secrets.token_bytes).seal("y", b"z" * 99)) == OLD.id
+    other_version = base64url.encode(b"\x02" + base64url.decode(SEALING.seal("x", b""))[1:])
+    for text in ("", "A", "AAAA", "????????????????", "Ä" * 16, other_version):
+        with pytest.raises(SealBroken):
+            key_id_of(text)
+
+
+def test_whoever_wants_to_hears_of_unknown_keys_but_not_of_forgeries_or_tags() -> None:
+    serving = SealingKeys([NEW], random=secrets.token_bytes)
+    foreign = SealingKeys([OLD], random=secrets.token_bytes)
+    heard: list[int] = []
+    serving.tell_of_unknown(lambda: heard.append(1))
+    with pytest.raises(SealBroken):
+        serving.open("another purpose", serving.seal("x", b"text"))
+    with pytest.raises(SealingKeyUnknown):
+        serving.check_tag("x", b"text", foreign.tag("x", b"text"))
+    assert heard == []
+    for _ in range(2):
+        with pytest.raises(SealingKeyUnknown):
+            serving.open("x", foreign.seal("x", b"text"))
+    assert heard == [1, 1]
+    serving.tell_of_unknown(None)
+    with pytest.raises(SealingKeyUnknown):
+        serving.open("x", foreign.seal("x", b"text"))
+    assert heard == [1, 1]
