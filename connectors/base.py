@@ -87,11 +87,15 @@ class ConnectorError(Exception):
 
 
 class BadCredentials(ConnectorError):
-    """Unknown name, wrong password, locked or disabled account: told apart for nobody."""
+    """Unknown name, wrong password, or whatever else the source does not tell apart from them."""
 
 
 class AccessRefused(ConnectorError):
     """The credentials were right and the person still may not sign in."""
+
+
+class AccountLocked(AccessRefused):
+    """The credentials were right and an administrator has locked the account."""
 
 
 class ConnectorUnavailable(ConnectorError):

@@ -1,4 +1,4 @@
-"""The connector for the users that the configuration lists, known by their e-mail address.
+"""The connector for the users that the provider itself lists, known by their e-mail address.
 
 Dex calls it its password database; what it says of a person is what Dex says, so that tokens keep
 their claims.
@@ -9,13 +9,16 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from connectors.base import BadCredentials, Identity, IdentityGone
+from connectors.base import AccountLocked, BadCredentials, Identity, IdentityGone
 from connectors.passwords import dummy_hash_like, hash_kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalUser:
-    """One entry of `staticPasswords`. `name` stands before `username` in the claim `name`."""
+    """One person, from `staticPasswords` or an object. `name` stands before `username` in claims.
+
+    Nobody gets in who is `locked`.
+    """
 
     email: str
     password_hash: str = field(repr=False)
@@ -25,11 +28,15 @@ class LocalUser:
     preferred_username: str = ""
     email_verified: bool = True
     groups: tuple[str, ...] = ()
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LocalUsers:
-    """All local users of one moment, ready to be looked up. Made with `of`, never changed."""
+    """All local users of one moment, ready to be looked up, never changed.
+
+    Made with `of`; with `indexed` by who keeps the indexes and has checked every user.
+    """
 
     _by_email: dict[str, LocalUser]
     _by_user_id: dict[str, LocalUser]
@@ -64,6 +71,18 @@ class LocalUsers:
         dummy_hash = dummy_hash_like((u.password_hash for u in by_email.values()), random=random)
         return cls(by_email, by_user_id, canonical, dummy_hash)
 
+    @classmethod
+    def indexed(
+        cls,
+        *,
+        by_email: dict[str, LocalUser],
+        by_user_id: dict[str, LocalUser],
+        canonical: Callable[[str], str],
+        dummy_hash: str,
+    ) -> Self:
+        """Take indexes as they are: the canonical addresses and the ids of the same users."""
+        return cls(by_email, by_user_id, canonical, dummy_hash)
+
     def with_email(self, email: str) -> LocalUser | None:
         """Return the user who has this address, however it is written."""
         try:
@@ -94,23 +113,29 @@ class LocalConnector:
     async def login(self, username: str, password: str) -> Identity:
         """Return who signs in. An unknown address costs the same hash as a known one.
 
-        Raises BadCredentials, ConnectorUnavailable when too many are signing in.
+        That an account is locked is told only to who knows its password. Raises BadCredentials,
+        AccountLocked, ConnectorUnavailable when too many are signing in.
         """
         users = self.users()
         user = users.with_email(username)
         await self.verify(password, users.dummy_hash if user is None else user.password_hash)
         if user is None:
             raise BadCredentials("no local user has this e-mail address")
+        if user.locked:
+            raise AccountLocked("the local user is locked")
         return _identity(user)
 
     async def refresh(self, identity: Identity) -> Identity:
         """Return the person as the list has them now, found by their id.
 
-        Raises IdentityGone when the id is no longer there, also if somebody else has the address.
+        Raises IdentityGone when the id is no longer there, also if somebody else has the address,
+        and when the person is locked.
         """
         user = self.users().with_user_id(identity.user_id)
         if user is None:
             raise IdentityGone("no local user has this id any more")
+        if user.locked:
+            raise IdentityGone("the local user is locked")
         return _identity(user)
 
 

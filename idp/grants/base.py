@@ -1,15 +1,21 @@
 """The port of a grant."""
 
+import logging
 from datetime import timedelta
 from typing import Final, Protocol
 
+from idp.log import AuditLog, log_event
 from idp.oauth.client import Client
 from idp.oauth.errors import InvalidScope, TemporarilyUnavailable
 from idp.oauth.params import Parameters
+from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import Authorization
 from idp.tokens.issue import TokenIssuer, TokenSet
 from idp.tokens.size import TokenTooLarge, check_id_token
-from storage.base import StorageUnavailable
+from storage.base import SealUnknown, StorageUnavailable
+from storage.records import Grant
+
+_log = logging.getLogger("idp.grants")
 
 RETRY_AFTER: Final = timedelta(seconds=2)
 
@@ -45,8 +51,37 @@ def check_size(issuer: TokenIssuer, authorization: Authorization) -> None:
         ) from None
 
 
-def store_is_away(_: StorageUnavailable) -> TemporarilyUnavailable:
+def login_still_counts(grant: Grant, standings: Standings, audit: AuditLog) -> bool:
+    """Return whether a grant's login counts: nobody locked the person or signed them out since."""
+    counts = login_counts(
+        standings,
+        user_id=grant.user_id,
+        connector_id=grant.connector_id,
+        authenticated_at=grant.authenticated_at,
+    )
+    if not counts:
+        audit("grant_of_locked_user", grant=grant.name, client=grant.client_id)
+    return counts
+
+
+def retry_after(error: StorageUnavailable) -> timedelta:
+    """Return when to try again: not before the store itself wants to be asked."""
+    return max(RETRY_AFTER, timedelta(seconds=error.retry_after or 0))
+
+
+def store_is_away(error: StorageUnavailable) -> TemporarilyUnavailable:
     """Return what a client hears while the store cannot be asked: nothing was spent."""
     return TemporarilyUnavailable(
-        "The provider's store does not answer. Nothing was spent: try again.", RETRY_AFTER
+        "The provider's store does not answer. Nothing was spent: try again.", retry_after(error)
+    )
+
+
+def key_is_away(error: SealUnknown) -> TemporarilyUnavailable:
+    """Return what a client hears while a grant is sealed with a key that this process lacks.
+
+    Seconds after a key was replaced that is normal; when it lasts, the log says what to do.
+    """
+    log_event(_log, logging.ERROR, "record_unreadable", problem=str(error))
+    return TemporarilyUnavailable(
+        "The provider cannot open this login just now. Nothing was spent: try again.", RETRY_AFTER
     )

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from idp.grants.base import key_is_away
 from idp.grants.recent import RecentGrants
 from idp.keys.handles import CODE, HandleBroken, HandleKeyUnknown, Handles, ParsedHandle
 from idp.log import log_event
 from idp.oauth.errors import InvalidGrant
-from storage.base import NotFound, Unreadable
+from storage.base import NotFound, SealUnknown, Unreadable
 from storage.collection import Collection, Stored
 from storage.records import Grant
 
@@ -51,7 +52,11 @@ class GrantLookup:
     recent: RecentGrants = field(default_factory=RecentGrants)
 
     async def by_code(self, text: str, refusal: InvalidGrant) -> Stored[Grant]:
-        """Return the grant of a code. Raises `refusal`, TooManyAttempts or StorageUnavailable."""
+        """Return the grant of a code.
+
+        Raises `refusal`, TooManyAttempts, StorageUnavailable, and TemporarilyUnavailable when the
+        record is sealed with a key that is not here: the login is good, so nobody is signed out.
+        """
         _, stored = await self._found(self.handles.parse_code, text, refusal)
         return stored
 
@@ -98,6 +103,8 @@ class GrantLookup:
         try:
             stored = await self._stored(parsed)
             self.handles.check(parsed, stored.record.seed)
+        except SealUnknown as error:
+            raise key_is_away(error) from error
         except Unreadable as error:
             log_event(_log, logging.ERROR, "record_unreadable", problem=str(error))
             raise refusal from None

@@ -5,17 +5,24 @@ from dataclasses import dataclass
 
 from connectors.base import ConnectorUnavailable, Identity, IdentityGone, Refreshable
 from idp.clock import Clock
-from idp.grants.base import RETRY_AFTER, check_size, store_is_away
+from idp.grants.base import (
+    RETRY_AFTER,
+    check_size,
+    key_is_away,
+    login_still_counts,
+    store_is_away,
+)
 from idp.grants.lookup import GrantLookup
 from idp.log import AuditLog
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from idp.oauth.params import Parameters
 from idp.oauth.scopes import check_peers, narrow_scope
+from idp.oauth.standing import Standings
 from idp.tokens.authorization import authorization_of, identity_of, needed_of
 from idp.tokens.issue import TokenIssuer, TokenSet
 from idp.tokens.refresh import RefreshPolicy, Verdict, advance, judge
-from storage.base import NotFound, StorageUnavailable, Unreadable
+from storage.base import NotFound, SealUnknown, StorageUnavailable, Unreadable
 from storage.collection import Stored
 from storage.records import Grant
 
@@ -37,6 +44,7 @@ class RefreshTokenGrant:
     clock: Clock
     audit: AuditLog
     grant_type: str = "refresh_token"
+    standings: Standings
 
     def allows(self, client: Client) -> bool:
         """Return True: whoever got a refresh token may use it."""
@@ -50,9 +58,13 @@ class RefreshTokenGrant:
             if stored.record.client_id != client.id:
                 # Not the thief's grant to end: the family stays untouched (RFC 6749 section 6).
                 raise _refusal()
+            if not login_still_counts(stored.record, self.standings, self.audit):
+                raise _refusal()
             scopes = narrow_scope(form.get("scope"), stored.record.scopes)
             check_peers(scopes, client=client, clients=self.clients)
             grant = await self._renew(stored, generation, scopes)
+        except SealUnknown as error:
+            raise key_is_away(error) from error
         except (NotFound, Unreadable):
             raise _refusal() from None
         except StorageUnavailable as error:

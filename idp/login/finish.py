@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
-from connectors.base import Identity, Refreshable
+from connectors.base import AccountLocked, Identity, Refreshable
 from idp.clock import Clock
 from idp.keys.handles import Handles
 from idp.log import AuditLog
@@ -13,6 +13,7 @@ from idp.login.state import LoginState
 from idp.oauth.authorize import Refused, Target
 from idp.oauth.errors import LoginRequired
 from idp.oauth.scopes import OFFLINE_ACCESS
+from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import authorization_of, person_of
 from idp.tokens.code import first_refresh_state
 from idp.tokens.issue import TokenIssuer
@@ -63,15 +64,16 @@ class LoginFinisher:
     connectors: Callable[[str], object | None]
     audit: AuditLog
     on_created: Callable[[Stored[Grant]], None]
+    standings: Standings
 
     async def finish(
         self, state: LoginState, identity: Identity, authenticated_at: datetime
     ) -> Finished:
         """Store the grant and return its code.
 
-        Raises Refused when the person is not the one that `id_token_hint` names, TokenTooLarge
-        before anything is written, AlreadyUsed when the same form was finished and used before,
-        StorageUnavailable.
+        Raises AccountLocked, Refused when the person is not the one that `id_token_hint` names,
+        TokenTooLarge before anything is written, AlreadyUsed when the same form was finished and
+        used before, StorageUnavailable.
         """
         grant = self.check(state, identity, authenticated_at)
         try:
@@ -91,11 +93,26 @@ class LoginFinisher:
         return Finished(target=state.request.target, code=code)
 
     def check(self, state: LoginState, identity: Identity, authenticated_at: datetime) -> Grant:
-        """Return the grant that would be stored. Raises Refused and TokenTooLarge as `finish`."""
+        """Return the grant that would be stored. Raises as `finish`, and writes nothing."""
+        self._check_standing(state, identity, authenticated_at)
         self._check_hint(state, identity)
         grant = self._new_grant(state, identity, authenticated_at)
         self._check_size(grant)
         return grant
+
+    def _check_standing(
+        self, state: LoginState, identity: Identity, authenticated_at: datetime
+    ) -> None:
+        """Check what an administrator said of the person, whose password was right."""
+        connector_id, user_id = state.connector_id, identity.user_id
+        if not login_counts(
+            self.standings,
+            user_id=user_id,
+            connector_id=connector_id,
+            authenticated_at=authenticated_at,
+        ):
+            self.audit("login_of_locked_user", connector=connector_id, user=user_id)
+            raise AccountLocked("an administrator has locked the person")
 
     def _check_hint(self, state: LoginState, identity: Identity) -> None:
         hinted = state.request.hinted_subject

@@ -6,14 +6,14 @@ fault of ours: a fixed text and the request id, with the traceback in the log on
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from connectors.base import AccessRefused, ConnectorUnavailable
-from idp.grants.base import RETRY_AFTER, store_is_away
+from connectors.base import AccessRefused, AccountLocked, ConnectorUnavailable
+from idp.grants.base import RETRY_AFTER, retry_after, store_is_away
 from idp.log import log_event, request_id_var
 from idp.login.finish import AlreadyUsed, redirect_location
 from idp.login.state import OtherBrowser, StateBroken, StateExpired
@@ -34,7 +34,7 @@ from idp.oauth.redirects import OUT_OF_BAND
 from idp.tokens.size import TokenTooLarge
 from idp.web.forms import BodyTooLarge
 from idp.web.pages import Branding, Pages, content_security_policy
-from storage.base import StorageUnavailable
+from storage.base import SealUnknown, StorageUnavailable
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -84,6 +84,13 @@ _PAGES: dict[type[Exception], _PageText] = {
         "This form was sent before, and the application has used its answer.",
         "Go back to the application. If it does not know you, sign in again from there.",
     ),
+    # Before the error that it is one of: the first that fits is shown.
+    AccountLocked: _PageText(
+        403,
+        "Your account is locked",
+        "Your name and password are right, but an administrator has locked your account.",
+        "Ask an administrator to unlock it.",
+    ),
     AccessRefused: _PageText(
         403,
         "You may not sign in here",
@@ -97,10 +104,10 @@ _PAGES: dict[type[Exception], _PageText] = {
         "Wait a moment, go back and try again. If it stays so, tell an administrator.",
         RETRY_AFTER,
     ),
-    StorageUnavailable: _PageText(
+    SealUnknown: _PageText(
         503,
         "Sign‑in is not possible right now",
-        "The provider cannot reach its store. Nothing was lost.",
+        "The provider is replacing its sealing key and cannot open this sign-in just now.",
         "Wait a moment, go back and try again. If it stays so, tell an administrator.",
         RETRY_AFTER,
     ),
@@ -108,6 +115,13 @@ _PAGES: dict[type[Exception], _PageText] = {
         413, "The form is too large", "No form of this provider is that long.", _START_AGAIN
     ),
 }
+
+_STORE_AWAY = _PageText(
+    503,
+    "Sign‑in is not possible right now",
+    "The provider cannot reach its store. Nothing was lost.",
+    "Wait a moment, go back and try again. If it stays so, tell an administrator.",
+)
 
 _STARTING = _PageText(
     503,
@@ -273,6 +287,8 @@ class Renderer:
             return _PageText(
                 error.status, "The request cannot be served", error.description, _START_AGAIN
             )
+        if isinstance(error, StorageUnavailable):
+            return replace(_STORE_AWAY, retry_after=retry_after(error))
         known = next((text for kind, text in _PAGES.items() if isinstance(error, kind)), None)
         if known is not None:
             return known

@@ -12,6 +12,7 @@ from idp.oauth.claims import userinfo_claims
 from idp.oauth.errors import InsufficientScope, InvalidToken
 from idp.oauth.params import NO_PARAMETERS, Parameters
 from idp.oauth.scopes import OPENID
+from idp.oauth.standing import Standings, token_counts
 from idp.tokens.issue import GRANT_CLAIM
 from idp.web.errors import NO_STORE
 from idp.web.forms import read_optional_form, read_query, single_authorization
@@ -33,6 +34,7 @@ class UserinfoEndpoint:
     access_tokens: AccessTokens
     ended: Container[str]
     clients: Container[str]
+    standings: Standings
 
     async def __call__(self, request: Request) -> Response:
         """Return the claims of the person. Raises OAuthError as RFC 6750 section 3.1 says."""
@@ -47,6 +49,8 @@ class UserinfoEndpoint:
             return JSONResponse({}, status_code=401, headers=challenge)
         claims = self.access_tokens.verify(token)
         if claims.get(GRANT_CLAIM) in self.ended or claims.get("client_id") not in self.clients:
+            raise InvalidToken("The access token is expired, revoked or not valid.")
+        if not token_counts(self.standings, claims):
             raise InvalidToken("The access token is expired, revoked or not valid.")
         if OPENID not in str(claims.get("scope", "")).split(" "):
             raise InsufficientScope("The access token was issued without the scope openid.")

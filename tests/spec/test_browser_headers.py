@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from connectors.base import AccessRefused, BadCredentials, ConnectorUnavailable, Identity
+from connectors.base import (
+    AccessRefused,
+    AccountLocked,
+    BadCredentials,
+    ConnectorUnavailable,
+    Identity,
+)
 from storage.base import StorageUnavailable
 from tests.kit.provider import (
     ALICE,
@@ -262,6 +268,7 @@ def test_whoever_shall_come_again_is_told_when(
     ("error", "status"),
     [
         (AccessRefused(SECRET_TROUBLE), 403),
+        (AccountLocked(SECRET_TROUBLE), 403),
         (ConnectorUnavailable(SECRET_TROUBLE), 503),
         (RuntimeError(SECRET_TROUBLE), 500),
         (ValueError(SECRET_TROUBLE), 500),

@@ -5,7 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from connectors.base import BadCredentials, Identity, IdentityGone, PasswordConnector, Refreshable
+from connectors.base import (
+    AccountLocked,
+    BadCredentials,
+    Identity,
+    IdentityGone,
+    PasswordConnector,
+    Refreshable,
+)
 from connectors.local import LocalConnector, LocalUser, LocalUsers
 from connectors.passwords import UnusableHash, hash_kind
 from idp.login.usernames import canonical
@@ -149,6 +156,21 @@ def test_an_address_that_nobody_can_type_is_refused(email: str) -> None:
 def test_a_hash_that_cannot_be_checked_is_refused_before_anyone_signs_in() -> None:
     with pytest.raises(UnusableHash):
         connector_of(replace(ALICE, password_hash="plain text"))
+
+
+def test_only_who_knows_the_password_hears_that_an_account_is_locked() -> None:
+    connector, verifier = connector_of(replace(ALICE, locked=True))
+    with pytest.raises(AccountLocked):
+        login(connector, "alice@example.com")
+    with pytest.raises(BadCredentials):
+        login(connector, "alice@example.com", "wrong")
+    assert verifier.checked == [ALICE.password_hash] * 2
+
+
+def test_a_locked_account_is_not_refreshed() -> None:
+    connector, _ = connector_of(replace(ALICE, locked=True))
+    with pytest.raises(IdentityGone):
+        asyncio.run(connector.refresh(Identity(user_id="1")))
 
 
 def test_hashes_do_not_show() -> None:

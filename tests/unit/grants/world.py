@@ -16,6 +16,7 @@ from idp.keys.signer import Signer
 from idp.oauth.client import Client
 from idp.oauth.errors import TooManyAttempts
 from idp.oauth.params import Parameters
+from idp.oauth.standing import NO_STANDINGS
 from idp.tokens.issue import TokenIssuer, TokenSet
 from idp.tokens.refresh import RefreshPolicy
 from storage.base import Document
@@ -132,6 +133,7 @@ class World:
             issuer=self.issuer,
             clock=self.clock,
             audit=self.audit,
+            standings=NO_STANDINGS,
             unconfirmed=self.unconfirmed,
         )
 
@@ -144,6 +146,7 @@ class World:
             policy=self.policy,
             clock=self.clock,
             audit=self.audit,
+            standings=NO_STANDINGS,
         )
 
     async def redeem(self, code: str, *, client: Client = APP, **more: str) -> TokenSet:

@@ -15,11 +15,13 @@ _SECRET = re.compile(
 _ALLOWED = frozenset(
     {
         # Typed twice at one's own terminal.
-        ("idp/cli.py", "password"),
+        ("idp/commands/hash_password.py", "password"),
         # Tags of YAML nodes.
         ("idp/settings/document.py", "tag"),
         # A browser's own tags, sorted out before one more is added: nobody learns anything.
         ("idp/web/cookies.py", "tag"),
+        # Digests of public certificates and of files that only we compare with themselves.
+        ("storage/kubernetes/connections.py", "tls_digest"),
     }
 )
 

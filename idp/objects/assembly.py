@@ -1,0 +1,243 @@
+"""All parts put together: from what people write to what requests look into."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from connectors.local import LocalUser
+from idp.clock import Clock
+from idp.login.usernames import canonical
+from idp.oauth.client import Client
+from idp.oauth.standing import UserStanding
+from idp.oauth.subject import subject
+from idp.objects.clients import CLIENT_ID, client_claims, client_need, judge_client
+from idp.objects.conditions import WORDS
+from idp.objects.follower import ObjectFollower
+from idp.objects.live import LiveClients, LiveStandings, LiveUsers
+from idp.objects.reporting import report_refusals
+from idp.objects.roster import Roster, Rules
+from idp.objects.secret_maker import MakingPace, SecretMaker
+from idp.objects.secret_shelf import SecretShelf, ShelfPace, want_secrets
+from idp.objects.status_writer import StatusWriter, WritingPace
+from idp.objects.user_states import UserState, judge_user_state
+from idp.objects.users import EMAIL, USER_ID, is_locked, judge_user, user_claims, user_need
+from idp.objects.verdicts import Change, Claim, Entry, SecretNeed, State
+from idp.tasks import Job
+from storage.objects import Leadership, ObjectKind, WrittenObjects
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectSettings:
+    """What the configuration says: its own entries, which win, and what is switched on.
+
+    Without `signs_in_local_users` such objects are read, since they may lock, and serve nobody.
+    """
+
+    static_clients: Mapping[str, Client]
+    static_users: Sequence[LocalUser]
+    generates_secrets: bool
+    signs_in_local_users: bool
+    local_connector_id: str = "local"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectHooks:
+    """Who counts: `on_counts` gets the objects of a kind by state, `on_news` hears of contact."""
+
+    on_counts: Callable[[ObjectKind, Mapping[State, int]], None] = lambda _kind, _counts: None
+    on_news: Callable[[ObjectKind], None] = lambda _kind: None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Where time and randomness come from, and the paces of the background."""
+
+    clock: Clock
+    random: Callable[[int], bytes]
+    monotonic: Callable[[], float] = time.monotonic
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    shelf: ShelfPace = field(default_factory=ShelfPace)
+    writing: WritingPace = field(default_factory=WritingPace)
+    making: MakingPace = field(default_factory=MakingPace)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveObjects:
+    """The live sets, and the jobs that keep them so (`idp.tasks.BackgroundJobs`)."""
+
+    clients: LiveClients
+    users: LiveUsers
+    standings: LiveStandings
+    followers: Sequence[ObjectFollower[Any]]
+    shelf: SecretShelf
+    writer: StatusWriter
+    maker: SecretMaker
+    complete: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """Return what has to run in the background, by name."""
+        return {
+            **{f"{each.roster.kind}": each.run for each in self.followers},
+            "secrets of objects": self.shelf.run,
+            "status of objects": self.writer.run,
+            "secrets to be made": self.maker.run,
+        }
+
+    def is_complete(self) -> bool:
+        """Return whether every kind was listed and every Secret looked for, at least once."""
+        return self.complete.is_set()
+
+    async def first_list(self) -> None:
+        """Wait until `is_complete`; the jobs must be running."""
+        await self.complete.wait()
+
+    def note_progress(self) -> None:
+        """Look whether everything is complete."""
+        if all(each.is_listed for each in self.followers) and self.shelf.is_settled():
+            self.complete.set()
+
+
+def live_objects(
+    source: WrittenObjects,
+    leadership: Leadership,
+    *,
+    settings: ObjectSettings,
+    timing: Timing,
+    hooks: ObjectHooks,
+) -> LiveObjects:
+    """Put everything together; nothing is asked of the store before the jobs run."""
+    followers: list[ObjectFollower[Any]] = []
+
+    def secret_was_read(need: SecretNeed) -> None:
+        for follower in followers:
+            follower.secret_changed(need)
+        live.note_progress()
+
+    shelf = SecretShelf(
+        source.secret,
+        on_change=secret_was_read,
+        monotonic=timing.monotonic,
+        pause=timing.pause,
+        pace=timing.shelf,
+    )
+    clients = Roster(_client_rules(settings), shelf.reading)
+    users = Roster(_user_rules(settings), shelf.reading)
+    states = Roster(_STATE_RULES, shelf.reading)
+    writer = StatusWriter(
+        source,
+        leadership,
+        {clients.kind: clients, users.kind: users},
+        clock=timing.clock,
+        monotonic=timing.monotonic,
+        pause=timing.pause,
+        pace=timing.writing,
+    )
+    maker = SecretMaker(
+        source,
+        leadership,
+        clients,
+        refresh=shelf.refresh,
+        random=timing.random,
+        monotonic=timing.monotonic,
+        pause=timing.pause,
+        pace=timing.making,
+    )
+    live = LiveObjects(
+        clients=LiveClients(settings.static_clients),
+        users=LiveUsers(settings.static_users, random=timing.random),
+        standings=LiveStandings(),
+        followers=followers,
+        shelf=shelf,
+        writer=writer,
+        maker=maker,
+    )
+
+    def follow(roster: Roster[T], *adopt: Callable[[Sequence[Change[T]]], None]) -> None:
+        def hear(changes: Sequence[Change[T]]) -> None:
+            for each in adopt:
+                each(changes)
+            want_secrets(shelf, roster, changes)
+            if roster.kind in WORDS:
+                writer.hear(roster.kind, changes)
+            report_refusals(changes)
+            hooks.on_counts(roster.kind, roster.counts())
+
+        def had_news() -> None:
+            live.note_progress()
+            hooks.on_news(roster.kind)
+
+        followers.append(ObjectFollower(source, roster, hear=hear, on_news=had_news))
+
+    follow(clients, live.clients.adopt, maker.hear)
+    follow(users, live.users.adopt, partial(_lock, live.standings, settings.local_connector_id))
+    follow(states, partial(_say, live.standings))
+    return live
+
+
+def _client_rules(settings: ObjectSettings) -> Rules[Client]:
+    generates = settings.generates_secrets
+
+    def is_taken(claim: Claim) -> bool:
+        return claim.what == CLIENT_ID and claim.value in settings.static_clients
+
+    return Rules(
+        kind="oidc-clients",
+        judge=partial(judge_client, generates=generates),
+        claims=client_claims,
+        need=partial(client_need, generates=generates),
+        taken=is_taken,
+    )
+
+
+def _user_rules(settings: ObjectSettings) -> Rules[LocalUser]:
+    static = {Claim(EMAIL, canonical(user.email)) for user in settings.static_users}
+    static |= {Claim(USER_ID, user.user_id) for user in settings.static_users}
+    return Rules(
+        kind="local-users",
+        judge=partial(judge_user, signs_in=settings.signs_in_local_users),
+        claims=user_claims,
+        need=user_need,
+        taken=static.__contains__,
+    )
+
+
+_STATE_RULES: Rules[UserState] = Rules(
+    kind="user-states", judge=lambda written, _: judge_user_state(written)
+)
+
+
+def _lock(
+    standings: LiveStandings, connector_id: str, changes: Sequence[Change[LocalUser]]
+) -> None:
+    """Lock out whom a user object locks, also where it is not fit to sign anybody in."""
+    for change in changes:
+        source = ("local-users", change.name)
+        user_id = _locked_user_id(change.new)
+        if user_id is None:
+            standings.unsay(source)
+        else:
+            standings.say(source, subject(user_id, connector_id), UserStanding(locked=True))
+
+
+def _locked_user_id(entry: Entry[LocalUser] | None) -> str | None:
+    if entry is None or not is_locked(entry.written):
+        return None
+    lost = {rival.claim for rival in entry.rivals}
+    ids = (claim for claim in entry.claims if claim.what == USER_ID and claim not in lost)
+    return next((claim.value for claim in ids), None)
+
+
+def _say(standings: LiveStandings, changes: Sequence[Change[UserState]]) -> None:
+    for change in changes:
+        source = ("user-states", change.name)
+        said = None if change.new is None else change.new.served
+        if said is None:
+            standings.unsay(source)
+        else:
+            standings.say(source, said.sub, said.standing)

@@ -1,0 +1,126 @@
+"""The values that judging an object comes to."""
+
+from dataclasses import dataclass, field
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from storage.objects import WrittenObject
+
+T = TypeVar("T")
+
+State = Literal["ready", "refused", "conflict", "waiting"]
+"""What became of an object; "waiting" until its Secret was read for the first time."""
+
+STATES: tuple[State, ...] = ("ready", "refused", "conflict", "waiting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretNeed:
+    """What an object wants to know of a Secret. `field` is where it says so, for messages.
+
+    `client_id` is "" for a Secret that the object names. A generated one holds the id of its client
+    beside the secret, and counts for no other.
+    """
+
+    name: str
+    key: str
+    field: str
+    client_id: str = ""
+
+    @property
+    def is_generated(self) -> bool:
+        """Return whether the server makes this Secret itself."""
+        return bool(self.client_id)
+
+
+@dataclass(frozen=True, slots=True)
+class GoodSecret:
+    """What stands in a Secret under the wanted key; `where` names the place in messages."""
+
+    value: bytes = field(repr=False)
+    where: str = "the entry of the Secret"
+
+
+@dataclass(frozen=True, slots=True)
+class BadSecret:
+    """Why a Secret gives nothing: a reason in CamelCase, and sentences that say what to do."""
+
+    reason: str
+    message: str
+
+
+SecretReading = GoodSecret | BadSecret
+
+NOT_FOUND = "SecretNotFound"
+"""The reason of a BadSecret that is not there at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged(Generic[T]):
+    """A value of the domain, or why there is none. Every problem and doubt is a sentence.
+
+    A value beside problems is what counts all the same, where forgetting it would be worse.
+    """
+
+    value: T | None
+    problems: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    bad_secret: BadSecret | None = None
+
+
+class Claim(NamedTuple):
+    """Something that only one object can have: ("client id", "app")."""
+
+    what: str
+    value: str
+
+
+class Rival(NamedTuple):
+    """Who has what an object claims; `name` is "" for an entry of the configuration file."""
+
+    claim: Claim
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry(Generic[T]):
+    """An object with everything that was found out about it."""
+
+    written: WrittenObject
+    judged: Judged[T]
+    claims: tuple[Claim, ...] = ()
+    need: SecretNeed | None = None
+    secret: SecretReading | None = None
+    rivals: tuple[Rival, ...] = ()
+
+    @property
+    def served(self) -> T | None:
+        """Return the value if it counts."""
+        return None if self.rivals else self.judged.value
+
+    @property
+    def state(self) -> State:
+        """Return what became of the object."""
+        if self.rivals:
+            return "conflict"
+        if self.judged.problems:
+            return "refused"
+        if self.judged.value is not None:
+            return "ready"
+        return "waiting" if self.need is not None and self.secret is None else "refused"
+
+
+def is_being_made(entry: Entry[T]) -> bool:
+    """Return whether a client lacks nothing but a Secret that the server makes."""
+    need, secret = entry.need, entry.secret
+    if need is None or not need.is_generated or entry.rivals or entry.judged.problems:
+        return False
+    return isinstance(secret, BadSecret) and secret.reason == NOT_FOUND
+
+
+@dataclass(frozen=True, slots=True)
+class Change(Generic[T]):
+    """An object came (`old` is None), went (`new` is None) or is seen otherwise than before."""
+
+    name: str
+    old: Entry[T] | None
+    new: Entry[T] | None
