@@ -1,202 +1,310 @@
-"""The command `idp`. The only place that reads the environment and the command line.
+"""The command `idp`: the command line, and which command it means.
 
-Imports are inside the commands: `idp --help` need not load a web server.
+The only place that reads the environment. Commands are imported when they are run: `idp --help`
+need not load a web server.
 """
 
 import argparse
-import getpass
 import os
-import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from idp import __version__
+from idp.clock import system_clock
+from idp.commands.console import FAILED, CommandFailed, CommandUnusable, Console
+from storage.base import StorageError
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
+    from idp.commands.sessions import Chosen
+    from idp.commands.targets import Target
 
-    from idp.serve import Inherited
-    from idp.settings import Settings
+Options = argparse.Namespace
+Command = Callable[[Options, Console], int]
 
-_UNUSABLE = 2
-"""The exit status for a configuration or surroundings that cannot be used, as Dex has it."""
-
-_METRICS_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
+_INTERRUPTED = 130
+_WHERE = (
+    "Works on the store of --config. Without it, on the cluster of your kubeconfig with your own"
+    " rights, in the namespace of --namespace or else the context's."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its status."""
-    options = _parser().parse_args(arguments)
-    status: int = options.command(options)
+    """Run the command line and exit: 0 done, 1 failed, 2 not usable as it was called."""
+    options = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A name that the terminal's encoding lacks must not end the command.
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    console = Console(
+        out=sys.stdout, err=sys.stderr, stdin=sys.stdin, environ=os.environ, clock=system_clock
+    )
+    try:
+        status = run(options, console)
+        console.out.flush()
+    except BrokenPipeError:
+        # Whoever read the answers has seen enough, and Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = FAILED
     sys.exit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def run(options: Options, console: Console) -> int:
+    """Run the chosen command and return its status; what it failed with is told."""
+    command: Command = options.command
+    try:
+        return command(options, console)
+    except CommandFailed as error:
+        console.complain(str(error))
+        return error.status
+    except StorageError as error:
+        console.complain(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the grammar of the command line."""
+    root = argparse.ArgumentParser(
         prog="idp", description="An OpenID Connect identity provider for Kubernetes."
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    serve = commands.add_parser("serve", help="serve a configuration until told to stop")
-    serve.add_argument("config", type=Path, metavar="CONFIG", help="the configuration file (YAML)")
+    commands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_server_commands(commands)
+    _add_key_commands(commands)
+    _add_session_commands(commands)
+    _add_user_commands(commands)
+    _command(commands, "version", "print the version", _version)
+    return root
+
+
+def _add_server_commands(commands: Any) -> None:
+    serve = _command(commands, "serve", "serve a configuration until told to stop", _serve)
+    _add_config(serve)
     serve.add_argument("--inherit", help=argparse.SUPPRESS)
-    serve.set_defaults(command=_serve)
-    check = commands.add_parser("check", help="tell everything that is wrong with a configuration")
-    check.add_argument("config", type=Path, metavar="CONFIG", help="the configuration file (YAML)")
-    check.set_defaults(command=_check)
-    hashing = commands.add_parser(
-        "hash-password", help="read a password and print its hash for staticPasswords"
+    check = _command(
+        commands, "check", "tell everything that is wrong with a configuration", _check
     )
-    hashing.set_defaults(command=_hash_password)
-    version = commands.add_parser("version", help="print the version")
-    version.set_defaults(command=_version)
-    return parser
-
-
-def _version(_: argparse.Namespace) -> int:
-    print(f"idp {__version__} (Python {sys.version.split()[0]})")
-    return 0
-
-
-def _hash_password(_: argparse.Namespace) -> int:
-    from connectors.passwords import UnusablePassword, new_hash
-
-    if sys.stdin.isatty():
-        password = getpass.getpass("Password: ")
-        if getpass.getpass("Again: ") != password:
-            print("The two passwords differ. Nothing was hashed.", file=sys.stderr)
-            return _UNUSABLE
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    try:
-        print(new_hash(password))
-    except UnusablePassword as error:
-        print(f"This password cannot be used: {error}", file=sys.stderr)
-        return _UNUSABLE
-    return 0
-
-
-def _check(options: argparse.Namespace) -> int:
-    settings = _load(options.config)
-    if settings is None:
-        return _UNUSABLE
-    from idp.clock import system_clock
-    from idp.serve import server_tls
-    from idp.transport.tls import TlsUnusable
-
-    try:
-        server_tls(settings, system_clock)
-    except TlsUnusable as error:
-        print(f"{options.config}: {error}", file=sys.stderr)
-        return _UNUSABLE
-    for warning in settings.warnings:
-        print(f"{options.config}: warning: {warning}", file=sys.stderr)
-    print(f"{options.config}: ok, issuer {settings.issuer}")
-    return 0
-
-
-def _serve(options: argparse.Namespace) -> int:
-    settings = _load(options.config)
-    if settings is None:
-        return _UNUSABLE
-    from idp.keys.key_file import KeyFileError
-    from idp.log import configure_logging
-    from idp.transport.addresses import CannotListen
-    from idp.transport.tls import TlsUnusable
-    from storage.base import StorageError
-
-    configure_logging(
-        level=settings.logger.level,
-        style=settings.logger.format,
-        exclude_fields=settings.logger.exclude_fields,
-        stream=sys.stderr,
+    _add_config(check)
+    check.add_argument(
+        "--cluster",
+        action="store_true",
+        help="look into the cluster too: is it there, does it have what the server needs",
     )
-    try:
-        if settings.web.workers > 1 and options.inherit is None:
-            return _serve_workers(settings, options.config)
-        return _serve_alone(settings, _inherited(options.inherit))
-    except (CannotListen, TlsUnusable, StorageError, KeyFileError) as error:
-        print(f"{options.config}: {error}", file=sys.stderr)
-        return _UNUSABLE
-
-
-def _serve_workers(settings: "Settings", config: Path) -> int:
-    import tempfile
-
-    from idp.serve import run_workers
-
-    _tell_warnings(settings)
-    with tempfile.TemporaryDirectory(prefix="idp-metrics-") as directory:
-        # Workers add up their metrics through files; prometheus_client reads this variable.
-        os.environ[_METRICS_DIRECTORY] = directory
-        return run_workers(settings, config)
-
-
-def _serve_alone(settings: "Settings", inherited: "Inherited | None") -> int:
-    from idp.app import Surroundings
-    from idp.clock import system_clock
-    from idp.serve import run_alone
-
-    if inherited is None:
-        _tell_warnings(settings)
-    registry, exposed = _registries()
-    outside = Surroundings(
-        clock=system_clock, random=secrets.token_bytes, registry=registry, exposed=exposed
+    _command(
+        commands, "hash-password", "read a password and print its hash for staticPasswords", _hash
     )
-    run_alone(settings, outside, inherited)
-    return 0
+    _command(
+        commands,
+        "crds",
+        "print the custom resource definitions",
+        _crds,
+        more="Apply them with: idp crds | kubectl apply --server-side -f -",
+    )
 
 
-def _inherited(handed: str | None) -> "Inherited | None":
-    if handed is None:
-        return None
-    from idp.serve import Inherited
-    from idp.transport.workers import adopt_listener
-
-    *listeners, lifeline = (int(number) for number in handed.split(","))
-    return Inherited(tuple(adopt_listener(number) for number in listeners), lifeline)
-
-
-def _registries() -> "tuple[CollectorRegistry, CollectorRegistry]":
-    """Return where metrics are kept and where they are read: the same, but for workers."""
-    from prometheus_client import CollectorRegistry, ProcessCollector
-    from prometheus_client.multiprocess import MultiProcessCollector
-
-    registry = CollectorRegistry()
-    if _METRICS_DIRECTORY not in os.environ:
-        ProcessCollector(registry=registry)
-        return registry, registry
-    exposed = CollectorRegistry()
-    MultiProcessCollector(exposed)  # type: ignore[no-untyped-call]
-    return registry, exposed
-
-
-def _tell_warnings(settings: "Settings") -> None:
-    import logging
-
-    from idp.log import log_event
-
-    for warning in settings.warnings:
-        log_event(
-            logging.getLogger("idp.settings"),
-            logging.WARNING,
-            "configuration_doubtful",
-            problem=str(warning),
+def _add_key_commands(commands: Any) -> None:
+    keys = _group(commands, "keys", "show and rotate the keys that sign tokens")
+    scan = _command(keys, "list", "show the published keys, and which one signs next", _list_keys)
+    rotate = _command(
+        keys,
+        "rotate",
+        "let the next key sign",
+        _rotate_keys,
+        more="A routine rotation waits until everybody has had time to learn the next key.",
+    )
+    rotate.add_argument(
+        "--emergency",
+        action="store_true",
+        help="a key was stolen: replace all keys at once; tokens they signed are refused soon",
+    )
+    rotate.add_argument("--no-wait", action="store_true", help="do not wait for the answer")
+    reseal = _command(keys, "reseal", "seal all records with another sealing key", _reseal)
+    for each in (scan, rotate, reseal):
+        each.add_argument(
+            "place", nargs="?", type=Path, metavar="CONFIG", help="the same as --config"
         )
+        _add_target(each)
 
 
-def _load(path: Path) -> "Settings | None":
-    """Return the settings, or None after telling every problem of the file."""
-    from idp.settings import ConfigurationInvalid, load
+def _add_session_commands(commands: Any) -> None:
+    session = _group(commands, "session", "show and end the sessions of people")
+    scan = _command(session, "list", "show who is signed in where", _list_sessions)
+    _add_choice(scan)
+    scan.add_argument(
+        "-o", "--output", choices=("table", "json"), default="table", help="the form of the list"
+    )
+    revoke = _command(session, "revoke", "end sessions, at every replica within a second", _revoke)
+    revoke.add_argument("names", nargs="*", metavar="NAME", help="as `idp session list` shows it")
+    _add_choice(revoke)
+    revoke.add_argument("--yes", action="store_true", help="with --user: do not ask")
+    for each in (scan, revoke):
+        _add_target(each)
 
-    try:
-        return load(path, environ=os.environ)
-    except ConfigurationInvalid as invalid:
-        for problem in invalid.problems:
-            print(f"{path}: {problem}", file=sys.stderr)
-        count = len(invalid.problems)
-        print(
-            f"{path}: {count} problem{'s' if count > 1 else ''}; nothing started", file=sys.stderr
-        )
-        return None
+
+def _add_user_commands(commands: Any) -> None:
+    user = _group(commands, "user", "keep people out, and let them in again")
+    lock = _command(user, "lock", "keep a person out at once", _lock)
+    lock.add_argument("--name", default="", help="the person's name, for those who read the list")
+    unlock = _command(user, "unlock", "let a person in again", _unlock)
+    for each in (lock, unlock):
+        each.add_argument("--connector", required=True, help="the connector that knows the person")
+        each.add_argument("user_id", metavar="USER_ID", help="the person's id at that connector")
+        _add_target(each)
+
+
+def _group(commands: Any, name: str, about: str) -> Any:
+    group = commands.add_parser(name, help=about, description=_sentence(about))
+    return group.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def _command(
+    commands: Any, name: str, about: str, command: Command, *, more: str = ""
+) -> argparse.ArgumentParser:
+    description = " ".join(filter(None, (_sentence(about), more)))
+    added: argparse.ArgumentParser = commands.add_parser(name, help=about, description=description)
+    added.set_defaults(command=command)
+    return added
+
+
+def _sentence(about: str) -> str:
+    return f"{about[0].upper()}{about[1:]}."
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "config", type=Path, metavar="CONFIG", help="the configuration file (YAML)"
+    )
+
+
+def _add_target(command: argparse.ArgumentParser) -> None:
+    where = command.add_argument_group("which store", _WHERE)
+    where.add_argument("--config", type=Path, metavar="CONFIG", help="the server's configuration")
+    where.add_argument("--kubeconfig", type=Path, metavar="FILE", help="how to reach the cluster")
+    where.add_argument("-n", "--namespace", default="", help="where the provider's objects are")
+
+
+def _add_choice(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--user", default="", help="only of this user, as the list shows them")
+    command.add_argument("--client", default="", help="only with this client")
+    command.add_argument("--connector", default="", help="only through this connector")
+
+
+def _target(options: Options) -> "Target":
+    from idp.commands.targets import Target
+
+    place = getattr(options, "place", None)
+    if place is not None and options.config is not None:
+        raise CommandUnusable("The configuration is named twice: leave --config out")
+    return Target(
+        config=place or options.config,
+        kubeconfig=options.kubeconfig,
+        namespace=options.namespace,
+    )
+
+
+def _chosen(options: Options) -> "Chosen":
+    from idp.commands.sessions import Chosen
+
+    return Chosen(user=options.user, client=options.client, connector=options.connector)
+
+
+def _finish(work: Coroutine[Any, Any, int]) -> int:
+    import asyncio
+
+    return asyncio.run(work)
+
+
+def _version(_: Options, console: Console) -> int:
+    from idp.commands import version
+
+    return version.run(console)
+
+
+def _hash(_: Options, console: Console) -> int:
+    from idp.commands import hash_password
+
+    return hash_password.run(console)
+
+
+def _crds(_: Options, console: Console) -> int:
+    from idp.commands import crds
+
+    return crds.run(console)
+
+
+def _serve(options: Options, console: Console) -> int:
+    from idp.commands import serve
+
+    return serve.run(console, options.config, inherit=options.inherit)
+
+
+def _check(options: Options, console: Console) -> int:
+    from idp.commands import check
+
+    if options.cluster:
+        return check.run_with_cluster(console, options.config)
+    return check.run(console, options.config)
+
+
+def _list_keys(options: Options, console: Console) -> int:
+    from idp.commands import keys
+
+    return _finish(keys.scan(console, _target(options)))
+
+
+def _rotate_keys(options: Options, console: Console) -> int:
+    from idp.commands import keys
+
+    patience = keys.Patience(wait_for=0) if options.no_wait else keys.Patience()
+    manner: keys.Manner = "emergency" if options.emergency else "routine"
+    return _finish(keys.rotate(console, _target(options), manner, patience))
+
+
+def _reseal(options: Options, console: Console) -> int:
+    from idp.commands import keys
+
+    return _finish(keys.reseal(console, _target(options)))
+
+
+def _list_sessions(options: Options, console: Console) -> int:
+    from idp.commands import sessions
+
+    chosen = _chosen(options)
+    return _finish(sessions.scan(console, _target(options), chosen, style=options.output))
+
+
+def _revoke(options: Options, console: Console) -> int:
+    from idp.commands import sessions
+
+    chosen = _chosen(options)
+    if options.names and chosen.columns():
+        raise CommandUnusable("Give names, or --user; not both")
+    if options.names:
+        return _finish(sessions.revoke(console, _target(options), options.names))
+    if not options.user:
+        raise CommandUnusable("Say which sessions: NAME..., or --user")
+    agreed = "yes" if options.yes else ""
+    work = sessions.revoke_chosen(console, _target(options), chosen, agreed=agreed)
+    return _finish(work)
+
+
+def _lock(options: Options, console: Console) -> int:
+    from idp.commands import users
+
+    work = users.lock(
+        console,
+        _target(options),
+        connector=options.connector,
+        user_id=options.user_id,
+        user=options.name,
+    )
+    return _finish(work)
+
+
+def _unlock(options: Options, console: Console) -> int:
+    from idp.commands import users
+
+    work = users.unlock(
+        console, _target(options), connector=options.connector, user_id=options.user_id
+    )
+    return _finish(work)

@@ -66,6 +66,39 @@ class Metrics:
             registry=registry,
             multiprocess_mode="mostrecent",
         )
+        self.objects = Gauge(
+            "idp_objects",
+            "Objects that people wrote, by kind and state: ready, refused, conflict, waiting.",
+            ("kind", "state"),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.watch_contact = Gauge(
+            "idp_watch_contact_timestamp_seconds",
+            "When a watch of the store last gave a sign of life, by kind, in seconds since 1970.",
+            ("kind",),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.sealing_keys = Gauge(
+            "idp_sealing_keys",
+            "Sealing keys that open what is stored.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.resealing = Gauge(
+            "idp_resealing_records",
+            "Records of the running reseal, by state: rewritten, left (they do not open).",
+            ("state",),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.records_unreadable = Counter(
+            "idp_records_unreadable",
+            "Times that a record in the store did not open, by kind.",
+            ("kind",),
+            registry=registry,
+        )
         self.store_failures = Counter(
             "idp_store_failures",
             "Answers that were 503 because the store did not answer.",

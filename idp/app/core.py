@@ -1,9 +1,11 @@
 """What most parts of the composition need, in one value."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
@@ -13,14 +15,19 @@ from idp.clock import Clock
 from idp.grants.recent import RecentGrants
 from idp.keys.jwks import new_signing_key
 from idp.keys.seal import SealingKeys
-from idp.log import AuditLog
+from idp.log import AuditLog, log_event
 from idp.metrics import Metrics
 from idp.oauth.client import Clients
+from idp.oauth.standing import Standings
 from idp.settings import Settings
-from storage.base import Backend
+from storage.base import Backend, Unreadable
 from storage.collection import Collection
-from storage.kinds import GRANTS, KEY_RINGS
+from storage.kinds import GRANTS, KEY_RINGS, Kind, Record
 from storage.records import Grant, KeyRing, SigningKey
+
+R = TypeVar("R", bound=Record)
+
+_log = logging.getLogger("idp.app")
 
 Connectors = Mapping[str, PasswordConnector]
 """All connectors by id."""
@@ -28,7 +35,7 @@ Connectors = Mapping[str, PasswordConnector]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What comes from outside: time, randomness, new signing keys, and the registries of metrics.
+    """What comes from outside: time, randomness, new keys, environment, registries of metrics.
 
     Metrics are kept in `registry` and read from `exposed`; only workers that add theirs up through
     files have two. The two wrappers stand around the store and the connectors, for faults that
@@ -39,6 +46,7 @@ class Surroundings:
     random: Callable[[int], bytes]
     registry: CollectorRegistry
     exposed: CollectorRegistry
+    environ: Mapping[str, str] = field(default_factory=dict)
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     wrap_backend: Callable[[Backend], Backend] = field(default=lambda backend: backend)
     new_key: Callable[[str, datetime], SigningKey] = new_signing_key
@@ -57,6 +65,7 @@ class Core:
     backend: Backend
     clients: Clients
     connectors: Connectors
+    standings: Standings
     recent: RecentGrants = field(default_factory=RecentGrants)
 
     @property
@@ -73,12 +82,21 @@ class Core:
 
     @property
     def grants(self) -> Collection[Grant]:
-        return Collection(
-            backend=self.backend, kind=GRANTS, sealer=self.sealing, issuer=self.settings.issuer
-        )
+        return self._collection(GRANTS)
 
     @property
     def rings(self) -> Collection[KeyRing]:
+        return self._collection(KEY_RINGS)
+
+    def _collection(self, kind: Kind[R]) -> Collection[R]:
+        def unreadable(error: Unreadable) -> None:
+            self.metrics.records_unreadable.labels(kind.name).inc()
+            log_event(_log, logging.ERROR, "record_unreadable", problem=str(error))
+
         return Collection(
-            backend=self.backend, kind=KEY_RINGS, sealer=self.sealing, issuer=self.settings.issuer
+            backend=self.backend,
+            kind=kind,
+            sealer=self.sealing,
+            issuer=self.settings.issuer,
+            on_unreadable=unreadable,
         )

@@ -13,35 +13,34 @@ from starlette.types import ASGIApp
 
 from connectors.passwords import PasswordHasher
 from idp.app.core import Core, Surroundings
+from idp.app.people import People, people_of_file, people_of_objects
+from idp.app.store import Store, open_memory, open_sqlite
 from idp.app.values import (
     LEEWAY,
-    clients_of,
     connectors_of,
     cors_of,
+    reseal_pace,
     rotation_pace,
     rotation_policy,
 )
 from idp.app.web import outermost, renderer_of, web_app
 from idp.grants.ended import EndedGrants, follow_ended_grants
-from idp.keys.key_file import load_or_create
+from idp.keys.follow import KeyFollower
 from idp.keys.live import LiveKeys
+from idp.keys.resealer import Resealer, ResealProgress
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Kept, KeyKeeper
-from idp.keys.seal import SECRET_LENGTH, SealingKey, SealingKeys
 from idp.log import Audit, AuditLog, log_event
 from idp.metrics import Metrics
 from idp.oauth.metadata import Served, discovery_document
-from idp.settings import MemoryStorage, Settings, SqliteStorage
+from idp.settings import KubernetesStorage, MemoryStorage, Settings, SqliteStorage
 from idp.tasks import BackgroundJobs
 from idp.transport.documents import Documents
 from idp.web.documents import Published
 from idp.web.middleware import security_headers
 from idp.web.opening import UntilOpen
 from idp.web.telemetry import telemetry_app
-from storage.base import Backend
-from storage.memory import MemoryBackend
 from storage.records import KeyRing
-from storage.sqlite import SqliteBackend
 from storage.sweep import Sweeper
 
 RING_NAME = "signing-keys"
@@ -94,9 +93,8 @@ class Provider:
         Raises StorageError and KeyFileError with a text for the operator.
         """
         settings, outside = self._settings, self._outside
-        opened, sealing = await _open_store(settings, outside)
-        backend = outside.wrap_backend(opened)
-        self._opened.push_async_callback(backend.close)
+        store = await self._open_store()
+        people = self._people(store)
         hasher = PasswordHasher(running=os.cpu_count() or 1, waiting=64)
         self._opened.callback(hasher.close)
         core = Core(
@@ -104,18 +102,48 @@ class Provider:
             outside=outside,
             metrics=self.metrics,
             audit=_counted_audit(self.metrics),
-            sealing=sealing,
-            backend=backend,
-            clients=clients_of(settings),
-            connectors=outside.wrap_connectors(connectors_of(settings, hasher)),
+            sealing=store.sealing,
+            backend=outside.wrap_backend(store.backend),
+            clients=people.clients,
+            connectors=outside.wrap_connectors(connectors_of(settings, people.users, hasher)),
+            standings=people.standings,
         )
-        await self._assemble(core)
+        await self._assemble(core, store, people)
 
     async def close(self) -> None:
         """End the background jobs, then close what they used."""
         await self._opened.aclose()
 
-    async def _assemble(self, core: Core) -> None:
+    async def _open_store(self) -> Store:
+        config, outside = self._settings.storage.config, self._outside
+        match config:
+            case SqliteStorage():
+                return await open_sqlite(config, outside, self._opened)
+            case MemoryStorage():
+                return await open_memory(outside, self._opened)
+            case KubernetesStorage():
+                # Here, because a provider without Kubernetes need not load a client for it.
+                from idp.app.kubernetes import open_kubernetes
+
+                return await open_kubernetes(
+                    config, outside, self._opened, on_contact=self._note_contact
+                )
+
+    def _note_contact(self, kind: str) -> None:
+        self.metrics.watch_contact.labels(kind).set(self._outside.clock().timestamp())
+
+    def _people(self, store: Store) -> People:
+        if store.written is None:
+            return people_of_file(self._settings, random=self._outside.random)
+        return people_of_objects(
+            self._settings,
+            written=store.written,
+            leadership=store.leadership,
+            outside=self._outside,
+            metrics=self.metrics,
+        )
+
+    async def _assemble(self, core: Core, store: Store, people: People) -> None:
         clock = core.outside.clock
         policy = rotation_policy(core.settings)
         live = LiveKeys(policy)
@@ -128,8 +156,9 @@ class Provider:
             on_change=_key_change(core, live, published),
             new_key=core.outside.new_key,
             pace=rotation_pace(policy),
+            audit=core.audit,
         )
-        await keeper.start()
+        await store.wait(keeper.start)
         ended = EndedGrants(
             clock=clock,
             keep_for=core.token_lifetime + LEEWAY,
@@ -140,30 +169,45 @@ class Provider:
             clock=clock,
             sleep=asyncio.sleep,
             random_bytes=core.outside.random,
+            leads=store.leadership.leads,
+        )
+        sealing = KeyFollower(
+            store.key_source,
+            store.sealing,
+            clock=clock,
+            random=core.outside.random,
+            report=lambda followed: core.metrics.sealing_keys.set(followed.keys),
+        )
+        core.metrics.sealing_keys.set(len(store.sealing.keys))
+        resealer = Resealer(
+            held=keeper,
+            collections=(core.grants, core.rings),
+            source=store.key_source,
+            sealing=store.sealing,
+            follower=sealing,
+            clock=clock,
+            random=core.outside.random,
+            pace=reseal_pace(core.settings),
+            leads=store.leadership.leads,
+            report=lambda progress: _report_resealing(core.metrics, progress),
         )
         jobs = BackgroundJobs(
             {
                 "keys": lambda: keeper.run(_report_keys),
+                "sealing keys": sealing.run,
+                "reseal": resealer.run,
                 "ended grants": lambda: follow_ended_grants(core.grants, ended),
                 "sweeper": sweeper.run,
+                "leadership": store.leadership.run,
+                **people.jobs,
             }
         )
-        self._front.open(web_app(core, live, ended, self.readiness.check, self._renderer))
+        web = web_app(core, live, ended, self.readiness.check, self._renderer)
         jobs.start()
         self._opened.push_async_callback(jobs.stop)
+        await people.known()
+        self._front.open(web)
         self.readiness.opened()
-
-
-async def _open_store(settings: Settings, outside: Surroundings) -> tuple[Backend, SealingKeys]:
-    config = settings.storage.config
-    match config:
-        case SqliteStorage():
-            keys = load_or_create(config.sealing_key_file, outside.random)
-            return await SqliteBackend.open(config.file), SealingKeys(keys, random=outside.random)
-        case MemoryStorage():
-            # The key may die with the process, as everything that it seals does.
-            key = SealingKey(outside.random(SECRET_LENGTH))
-            return MemoryBackend(), SealingKeys([key], random=outside.random)
 
 
 def _documents(settings: Settings, metrics: Metrics) -> Documents:
@@ -220,6 +264,11 @@ def _report_keys(kept: Kept) -> None:
             "keys_not_refreshed",
             problem=str(kept.problem),
         )
+
+
+def _report_resealing(metrics: Metrics, progress: ResealProgress) -> None:
+    metrics.resealing.labels("rewritten").set(progress.rewritten)
+    metrics.resealing.labels("left").set(progress.left)
 
 
 def _counted_audit(metrics: Metrics) -> AuditLog:

@@ -10,11 +10,11 @@ from connectors.base import PasswordConnector
 from connectors.local import LocalConnector, LocalUser, LocalUsers
 from connectors.passwords import PasswordHasher
 from idp.app.core import Core
+from idp.keys.reseal import ResealPace
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Pace
 from idp.login.client_address import client_address, source_of
 from idp.login.steps import StepPolicy
-from idp.login.usernames import canonical
 from idp.oauth.client import Client, secret_hash
 from idp.settings import Settings
 from idp.tokens.refresh import RefreshPolicy
@@ -25,6 +25,10 @@ from idp.web.middleware import HostCheck
 
 LEEWAY = timedelta(minutes=5)
 """How long things are kept beyond their time, for clocks that differ and stores that are away."""
+
+
+LOCAL = "local"
+"""The id of the connector for local users, as with Dex."""
 
 
 def clients_of(settings: Settings) -> dict[str, Client]:
@@ -49,30 +53,32 @@ def connector_infos(settings: Settings) -> list[ConnectorInfo]:
         for connector in settings.connectors
     ]
     if settings.enable_password_db:
-        infos.append(ConnectorInfo(id="local", name="Email", type="local"))
+        infos.append(ConnectorInfo(id=LOCAL, name="Email", type="local"))
     return infos
 
 
-def connectors_of(settings: Settings, hasher: PasswordHasher) -> dict[str, PasswordConnector]:
+def local_users_of(settings: Settings) -> list[LocalUser]:
+    return [
+        LocalUser(
+            email=user.email,
+            password_hash=user.hash.get_secret_value(),
+            user_id=user.user_id,
+            username=user.username,
+            name=user.name,
+            preferred_username=user.preferred_username,
+            email_verified=user.email_verified,
+            groups=user.groups,
+        )
+        for user in settings.static_passwords
+    ]
+
+
+def connectors_of(
+    settings: Settings, users: Callable[[], LocalUsers], hasher: PasswordHasher
+) -> dict[str, PasswordConnector]:
     if not settings.enable_password_db:
         return {}
-    users = LocalUsers.of(
-        (
-            LocalUser(
-                email=user.email,
-                password_hash=user.hash.get_secret_value(),
-                user_id=user.user_id,
-                username=user.username,
-                name=user.name,
-                preferred_username=user.preferred_username,
-                email_verified=user.email_verified,
-                groups=user.groups,
-            )
-            for user in settings.static_passwords
-        ),
-        canonical=canonical,
-    )
-    return {"local": LocalConnector(users=lambda: users, verify=hasher.verify)}
+    return {LOCAL: LocalConnector(users=users, verify=hasher.verify)}
 
 
 def step_policy(core: Core) -> StepPolicy:
@@ -106,6 +112,12 @@ def rotation_pace(policy: RotationPolicy) -> Pace:
     """Return a pace that keeps up with short rotation periods, as drills set them."""
     shortest = min(policy.rotation_period, policy.publish_for) / 4
     return Pace(tick_every=max(timedelta(milliseconds=250), min(Pace().tick_every, shortest)))
+
+
+def reseal_pace(settings: Settings) -> ResealPace:
+    """Return a pace that keeps old keys while a browser may hold what they sealed."""
+    expiry = settings.expiry
+    return ResealPace(keep_old_for=max(expiry.auth_requests, expiry.auth_codes) + LEEWAY)
 
 
 def cors_of(settings: Settings) -> Cors:

@@ -93,7 +93,11 @@ def web_app(
         ),
         token=TokenEndpoint(guard=guard, handlers=_grants(core, tokens), metrics=core.metrics),
         userinfo=UserinfoEndpoint(
-            issuer=settings.issuer, access_tokens=issued, ended=ended, clients=core.clients
+            issuer=settings.issuer,
+            access_tokens=issued,
+            ended=ended,
+            clients=core.clients,
+            standings=core.standings,
         ),
         home=_home(settings, renderer),
         healthz=health({"provider": readiness}),
@@ -142,6 +146,7 @@ def _login_parts(
         connectors=core.connectors.get,
         audit=core.audit,
         on_created=core.recent.put,
+        standings=core.standings,
     )
     form = LoginForm(
         base_path=core.base_path,
@@ -210,7 +215,12 @@ def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
     clock, audit = core.outside.clock, core.audit
     handlers: list[GrantHandler] = [
         AuthorizationCodeGrant(
-            lookup=lookup, clients=core.clients, issuer=tokens, clock=clock, audit=audit
+            lookup=lookup,
+            clients=core.clients,
+            issuer=tokens,
+            clock=clock,
+            audit=audit,
+            standings=core.standings,
         ),
         RefreshTokenGrant(
             lookup=lookup,
@@ -220,6 +230,7 @@ def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
             policy=refresh_policy(core.settings),
             clock=clock,
             audit=audit,
+            standings=core.standings,
         ),
         ClientCredentialsGrant(clients=core.clients, issuer=tokens, audit=audit),
     ]

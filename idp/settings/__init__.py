@@ -9,7 +9,13 @@ from idp.settings.listeners import ClientRemoteIP, Telemetry, Web
 from idp.settings.loading import ConnectorTypes, load, parse
 from idp.settings.model import Frontend, Logger, Settings, Throttle
 from idp.settings.people import ClientCredentialsClaims, StaticClient, StaticPassword
-from idp.settings.places import Connector, MemoryStorage, SqliteStorage, Storage
+from idp.settings.places import (
+    Connector,
+    KubernetesStorage,
+    MemoryStorage,
+    SqliteStorage,
+    Storage,
+)
 from idp.settings.problems import ConfigurationInvalid, Problem
 from idp.settings.protocol import Expiry, OAuth2, Pkce, RefreshTokens, Signer
 from idp.settings.section import Section
@@ -23,6 +29,7 @@ __all__ = [
     "ConnectorTypes",
     "Expiry",
     "Frontend",
+    "KubernetesStorage",
     "Logger",
     "MemoryStorage",
     "OAuth2",

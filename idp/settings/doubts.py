@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from idp.settings.draft import Draft, Finding
 from idp.settings.model import Settings
 from idp.settings.people import StaticClient
+from idp.settings.places import KubernetesStorage
 from idp.settings.problems import KeyPath
 from idp.settings.redirect_rules import doubt_about
 
@@ -51,12 +52,13 @@ def _client_doubts(settings: Settings, client: StaticClient, place: KeyPath) -> 
         )
     known = {other.id for other in settings.static_clients}
     for k, peer in enumerate(client.trusted_peers):
-        if peer not in known:
+        if peer not in known and not _has_objects(settings):
             yield Finding((*place, "trustedPeers", k), "is the id of no client in this file")
 
 
 def _people_doubts(settings: Settings) -> Iterator[Finding]:
-    if settings.enable_password_db and not settings.static_passwords:
+    nobody = not settings.static_passwords and not _has_objects(settings)
+    if settings.enable_password_db and nobody:
         yield Finding(("enablePasswordDB",), "has no effect: there are no `staticPasswords`")
     for i, person in enumerate(settings.static_passwords):
         if "@" not in person.email:
@@ -64,6 +66,11 @@ def _people_doubts(settings: Settings) -> Iterator[Finding]:
                 ("staticPasswords", i, "email"),
                 "is not an email address, yet becomes one in tokens",
             )
+
+
+def _has_objects(settings: Settings) -> bool:
+    """Tell whether clients and users may be objects of the cluster, of which nothing is known."""
+    return isinstance(settings.storage.config, KubernetesStorage)
 
 
 def _web_doubts(settings: Settings) -> Iterator[Finding]:

@@ -36,7 +36,8 @@ def _as_flag(value: Any) -> Any:
     raise ValueError("must be true or false")
 
 
-def _trimmed(text: str) -> str:
+def trimmed(text: str) -> str:
+    """Return a text that has something in it and no space around it. Raises ValueError."""
     if text != text.strip():
         raise ValueError("begins or ends with a space or a line break; remove it")
     if not text:
@@ -44,13 +45,13 @@ def _trimmed(text: str) -> str:
     return text
 
 
-Text = Annotated[str, BeforeValidator(_as_text), AfterValidator(_trimmed)]
+Text = Annotated[str, BeforeValidator(_as_text), AfterValidator(trimmed)]
 Flag = Annotated[bool, BeforeValidator(_as_flag)]
 
 
 def _secret(value: Any) -> Any:
     text = _as_text(value)
-    return SecretStr(_trimmed(text)) if isinstance(text, str) else text
+    return SecretStr(trimmed(text)) if isinstance(text, str) else text
 
 
 Secret = Annotated[SecretStr, BeforeValidator(_secret)]

@@ -14,7 +14,8 @@ from idp.settings.section import Section
 _VSCHAR = re.compile(r"[\x20-\x7e]{1,255}")
 
 
-def _client_id(text: str) -> str:
+def check_client_id(text: str) -> str:
+    """Return a client id unchanged. Raises ValueError, as the checks of fields do."""
     if not _VSCHAR.fullmatch(text):
         raise ValueError("must be at most 255 printable ASCII characters (RFC 6749 appendix A.1)")
     return text
@@ -36,7 +37,7 @@ class StaticClient(Section):
         }
     )  # fmt: skip
 
-    id: Annotated[Text, AfterValidator(_client_id)] = Field(
+    id: Annotated[Text, AfterValidator(check_client_id)] = Field(
         description="the name by which the application introduces itself, or use `idEnv`"
     )
     secret: Secret | None = None
@@ -48,7 +49,8 @@ class StaticClient(Section):
     client_credentials_claims: ClientCredentialsClaims = ClientCredentialsClaims()
 
 
-def _sign_in_name(text: str) -> str:
+def check_sign_in_name(text: str) -> str:
+    """Return what a person signs in with unchanged. Raises ValueError."""
     try:
         canonical(text)
     except ValueError as error:
@@ -66,7 +68,7 @@ class StaticPassword(Section):
     `name` and `preferred_username` are empty when not given; the connector decides what then.
     """
 
-    email: Annotated[Text, AfterValidator(_sign_in_name)] = Field(
+    email: Annotated[Text, AfterValidator(check_sign_in_name)] = Field(
         description="what the person types to sign in"
     )
     hash: Annotated[SecretStr, BeforeValidator(_password_hash)] = Field(

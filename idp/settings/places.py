@@ -2,15 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from idp.settings.fields import Text
+from idp.settings.fields import Flag, Text
 from idp.settings.listeners import FilePath
 from idp.settings.section import Section
 
 _CONNECTOR_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+DEFAULT_SEALING_KEYS = "kube-idp-sealing-keys"
+"""The Secret that holds the sealing keys, unless they are somewhere else."""
 
 
 class MemoryStorage(Section):
@@ -37,11 +41,50 @@ class SqliteStorage(Section):
         return self.key_file or self.file.with_name(self.file.name + ".key")
 
 
+def _namespace(text: str) -> str:
+    if not _LABEL.fullmatch(text):
+        raise ValueError("is not a namespace; use lower case letters, digits and `-`")
+    return text
+
+
+def _secret_name(text: str) -> str:
+    if len(text) > 253 or not all(_LABEL.fullmatch(label) for label in text.split(".")):
+        raise ValueError("is not the name of a Secret; use lower case letters, digits, `-` and `.`")
+    return text
+
+
+class KubernetesStorage(Section):
+    """Custom resources of the cluster, in one namespace, and where the sealing keys are.
+
+    `rules.py` sees to it that exactly one of `in_cluster` and `kube_config_file` is given, and at
+    most one of `key_file`, `key_env` and `key_secret`.
+    """
+
+    in_cluster: Flag = False
+    kube_config_file: FilePath | None = None
+    namespace: Annotated[Text, AfterValidator(_namespace)] | None = None
+    crd_handling: Literal["check", "ensure"] = "check"
+    key_file: FilePath | None = None
+    key_env: Text | None = None
+    key_secret: Annotated[Text, AfterValidator(_secret_name)] | None = None
+    generate_client_secrets: Flag = False
+
+    @property
+    def sealing_secret(self) -> str | None:
+        """Return the name of the Secret with the sealing keys; None where they come from outside.
+
+        From outside is: from the mounted `key_file`, or the variable that `key_env` names.
+        """
+        if self.key_file is not None or self.key_env is not None:
+            return None
+        return self.key_secret or DEFAULT_SEALING_KEYS
+
+
 class Storage(Section):
     """Where state is kept."""
 
-    type: Text = Field(description="`memory` or `sqlite3`")
-    config: MemoryStorage | SqliteStorage
+    type: Text = Field(description="`kubernetes`, `sqlite3` or `memory`")
+    config: MemoryStorage | SqliteStorage | KubernetesStorage
 
 
 def _connector_id(text: str) -> str:
@@ -63,8 +106,12 @@ class Connector(Section):
     config: Section
 
 
-STORAGE_TYPES: dict[str, type[Section]] = {"memory": MemoryStorage, "sqlite3": SqliteStorage}
-UNSERVED_STORAGE = frozenset({"kubernetes", "etcd", "postgres", "mysql"})
+STORAGE_TYPES: dict[str, type[Section]] = {
+    "kubernetes": KubernetesStorage,
+    "memory": MemoryStorage,
+    "sqlite3": SqliteStorage,
+}
+UNSERVED_STORAGE = frozenset({"etcd", "postgres", "mysql"})
 UNSERVED_CONNECTORS = frozenset(
     {
         "ldap", "oidc", "oauth", "saml", "samlExperimental", "github", "gitlab", "google",

@@ -25,6 +25,8 @@ _ADDRESS: TypeAdapter[Address] = TypeAdapter(ListenAddress)
 def check_rules(draft: Draft) -> None:
     """Note in the draft whatever breaks a rule."""
     for rule in (
+        _cluster,
+        _sealing_keys,
         _listeners,
         _tls,
         _proxies,
@@ -40,6 +42,38 @@ def check_rules(draft: Draft) -> None:
 
 def _is_true(value: Any) -> bool:
     return value is True or value == "true"
+
+
+def _cluster(draft: Draft) -> None:
+    if value_at(draft.value, "storage", "type") != "kubernetes":
+        return
+    place = ("storage", "config")
+    config = mapping_at(draft.value, *place)
+    inside = _is_true(config.get("inCluster"))
+    if inside and "kubeConfigFile" in config:
+        draft.refuse(
+            (*place, "kubeConfigFile"),
+            "is for a server outside of the cluster; remove it, or `inCluster`",
+        )
+    elif not inside and "kubeConfigFile" not in config:
+        draft.refuse(
+            place,
+            "needs `inCluster: true` for a server in a pod, or `kubeConfigFile`, the path of a"
+            " kubeconfig",
+        )
+
+
+def _sealing_keys(draft: Draft) -> None:
+    if value_at(draft.value, "storage", "type") != "kubernetes":
+        return
+    place = ("storage", "config")
+    config = mapping_at(draft.value, *place)
+    given = [key for key in ("keyFile", "keyEnv", "keySecret") if key in config]
+    for key in given[1:]:
+        draft.refuse(
+            (*place, key),
+            f"the sealing keys come from `{given[0]}` already; remove one of the two",
+        )
 
 
 def _listeners(draft: Draft) -> None:
@@ -161,9 +195,12 @@ def _ways_to_sign_in(draft: Draft) -> None:
     passwords = draft.value.get("enablePasswordDB") not in (None, False, "false")
     connectors = draft.value.get("connectors")
     if not passwords and not connectors and "client_credentials" not in grants:
+        people = "`staticPasswords`"
+        if value_at(draft.value, "storage", "type") == "kubernetes":
+            people += " or LocalUser objects"
         draft.refuse(
             ("connectors",),
-            "nobody could sign in: add a connector, or `enablePasswordDB` with `staticPasswords`",
+            f"nobody could sign in: add a connector, or `enablePasswordDB` with {people}",
         )
 
 

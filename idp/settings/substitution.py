@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from idp.settings.document import fit_text
-from idp.settings.draft import Draft
+from idp.settings.draft import Draft, value_at
 from idp.settings.problems import KeyPath
 
 MOST_BYTES = 1024 * 1024
@@ -100,6 +100,7 @@ def substitute(draft: Draft, sources: Sources) -> None:
             if isinstance(item, dict):
                 for key, target in named.items():
                     _take_variable(draft, sources, (section, i), item, key, target)
+    _require_variable(draft, sources, ("storage", "config", "keyEnv"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,18 @@ def _take_variable(
     item[target] = _obtained(draft, path, lambda: sources.variable(name))
     if item[target] == "":
         draft.settle(path, f"the environment variable `{name}` is empty")
+
+
+def _require_variable(draft: Draft, sources: Sources, path: KeyPath) -> None:
+    """Refuse the name of a variable that is not set. Its value is read later, where it is used."""
+    name = value_at(draft.value, *path)
+    if not isinstance(name, str):
+        return
+    if not _VARIABLE.fullmatch(name):
+        # It may be the key itself, put in the wrong place: not to be shown.
+        draft.settle(path, "must be the name of an environment variable")
+    elif not sources.environ.get(name):
+        draft.settle(path, f"the environment variable `{name}` is not set, or empty")
 
 
 def _obtained(draft: Draft, path: KeyPath, obtain: Callable[[], str]) -> str:

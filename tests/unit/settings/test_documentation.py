@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from idp.settings import Section, Settings, SqliteStorage, parse
+from idp.settings import KubernetesStorage, Section, Settings, SqliteStorage, parse
 from idp.settings.places import UNSERVED_SIGNERS, UNSERVED_STORAGE
 from idp.settings.substitution import NAMED_BY
 
@@ -42,13 +42,14 @@ def _as_documented(path: str) -> str:
     return path
 
 
-@pytest.mark.parametrize("path", sorted(set(_keys(Settings)) | set(_keys(SqliteStorage))))
+_STORAGE = {f"storage.config.{key}" for key in _keys(KubernetesStorage)}
+_STORAGE |= {f"storage.config.{key}" for key in _keys(SqliteStorage)}
+
+
+@pytest.mark.parametrize("path", sorted(set(_keys(Settings)) | _STORAGE))
 def test_every_key_has_a_row(path: str) -> None:
     rows = [line.split("|")[1] for line in TEXT.splitlines() if line.startswith("|")]
-    name = f"`{_as_documented(path)}`"
-    if path in {"file", "keyFile"}:
-        name = f"`storage.config.{path}`"
-    assert any(name in row for row in rows)
+    assert any(f"`{_as_documented(path)}`" in row for row in rows)
 
 
 @pytest.mark.parametrize("key", [key for named in NAMED_BY.values() for key in named])

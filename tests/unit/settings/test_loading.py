@@ -210,7 +210,7 @@ def test_the_text_of_the_exception_is_one_problem_a_line(refuse_text: Refuse) ->
         _parse(SMALL.replace("sqlite3", "etcd").replace("telemetry", "telemtry"))
     assert str(caught.value).splitlines() == [
         "line 5: storage.type: `etcd` is a type of Dex that kube-idp does not serve yet;"
-        " served are memory, sqlite3",
+        " served are kubernetes, memory, sqlite3",
         "line 13: telemtry: unknown key; did you mean `telemetry`?",
     ]
 

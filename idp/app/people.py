@@ -1,0 +1,80 @@
+"""Who is known: clients, local users, and what administrators said of people."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from connectors.local import LocalUsers
+from idp.app.core import Surroundings
+from idp.app.values import LOCAL, clients_of, local_users_of
+from idp.login.usernames import canonical
+from idp.metrics import Metrics
+from idp.oauth.client import Clients
+from idp.oauth.standing import NO_STANDINGS, Standings
+from idp.objects import ObjectHooks, live_objects
+from idp.objects.assembly import ObjectSettings, Timing
+from idp.objects.verdicts import State
+from idp.settings import KubernetesStorage, Settings
+from idp.tasks import Job
+from storage.objects import Leadership, ObjectKind, WrittenObjects
+
+
+async def _known_at_once() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class People:
+    """What requests look into, and the jobs that keep it true.
+
+    `known` returns once everything was read for the first time; the jobs must be running.
+    """
+
+    clients: Clients
+    users: Callable[[], LocalUsers]
+    standings: Standings
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    known: Callable[[], Awaitable[None]] = _known_at_once
+
+
+def people_of_file(settings: Settings, *, random: Callable[[int], bytes]) -> People:
+    """Return who stands in the configuration file: nobody else can write to the store."""
+    users = LocalUsers.of(local_users_of(settings), canonical=canonical, random=random)
+    return People(clients=clients_of(settings), users=lambda: users, standings=NO_STANDINGS)
+
+
+def people_of_objects(
+    settings: Settings,
+    *,
+    written: WrittenObjects,
+    leadership: Leadership,
+    outside: Surroundings,
+    metrics: Metrics,
+) -> People:
+    """Return who stands in the configuration file or was written as an object."""
+
+    def count(kind: ObjectKind, counts: Mapping[State, int]) -> None:
+        for state, number in counts.items():
+            metrics.objects.labels(kind, state).set(number)
+
+    config = settings.storage.config
+    live = live_objects(
+        written,
+        leadership,
+        settings=ObjectSettings(
+            static_clients=clients_of(settings),
+            static_users=local_users_of(settings),
+            generates_secrets=isinstance(config, KubernetesStorage)
+            and config.generate_client_secrets,
+            signs_in_local_users=settings.enable_password_db,
+            local_connector_id=LOCAL,
+        ),
+        timing=Timing(clock=outside.clock, random=outside.random),
+        hooks=ObjectHooks(on_counts=count),
+    )
+    return People(
+        clients=live.clients,
+        users=live.users.users,
+        standings=live.standings,
+        jobs=live.jobs,
+        known=live.first_list,
+    )

@@ -1,0 +1,139 @@
+"""`idp session`: who is signed in where, and ending that.
+
+A session is a `RefreshGrant`: one login of one person with one client on one device. Deleting it
+ends it, at every replica within a second.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from idp.commands.console import FAILED, OK, CommandFailed, CommandUnusable, Console
+from idp.commands.targets import Store, Target, open_store
+from storage.base import Document, NotFound
+from storage.kinds import GRANTS
+
+_HEADINGS = ("NAME", "USER", "CLIENT", "CONNECTOR", "LAST USED", "EXPIRES")
+_COLUMNS = ("user", "client", "connector", "last_used", "expires")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Which sessions are meant: those that have all of what is not empty."""
+
+    user: str = ""
+    client: str = ""
+    connector: str = ""
+
+    def columns(self) -> dict[str, str]:
+        """Return the columns by which they are found."""
+        wanted = {"user": self.user, "client": self.client, "connector": self.connector}
+        return {column: value for column, value in wanted.items() if value}
+
+    def __str__(self) -> str:
+        """Return words that go behind "session"."""
+        words = (f" with {column} `{value}`" for column, value in self.columns().items())
+        return " and".join(words)
+
+
+async def scan(console: Console, target: Target, chosen: Chosen, *, style: str) -> int:
+    """Print the sessions, as a table or in `style` "json". Those that have ended are left out."""
+    async with open_store(target, console) as store:
+        found = await _found(store, chosen)
+    if style == "json":
+        console.say(json.dumps([_as_json(document) for document in found], indent=2))
+    elif found:
+        console.show(_HEADINGS, map(_row, found))
+    else:
+        console.complain(f"There is no session{chosen} in {store.where}.")
+    return OK
+
+
+async def revoke(console: Console, target: Target, names: Sequence[str]) -> int:
+    """End the sessions of these names. Fails if one is not there, after ending the others."""
+    status = OK
+    async with open_store(target, console) as store:
+        for name in dict.fromkeys(names):
+            if await _ended(store, name):
+                console.say(f"revoked {name}")
+            else:
+                console.complain(
+                    f"There is no session `{name}` in {store.where}. `idp session list` shows them"
+                )
+                status = FAILED
+    return status
+
+
+async def revoke_chosen(console: Console, target: Target, chosen: Chosen, *, agreed: str) -> int:
+    """End all sessions of a user; asks before it does, unless `agreed` is "yes".
+
+    Raises CommandUnusable when people of several connectors have that name and none is chosen.
+    """
+    async with open_store(target, console) as store:
+        found = await _found(store, chosen)
+        if not found:
+            raise CommandFailed(
+                f"There is no session{chosen} in {store.where}. `idp session list` shows them"
+            )
+        connectors = sorted({document.columns.get("connector", "") for document in found})
+        if len(connectors) > 1:
+            raise CommandUnusable(
+                f"`{chosen.user}` is signed in through several connectors, which may be different"
+                f" people: {', '.join(connectors)}. Say which one with --connector"
+            )
+        if agreed != "yes":
+            _ask(console, found)
+        for document in found:
+            if await _ended(store, document.name):
+                console.say(f"revoked {document.name}")
+    return OK
+
+
+async def _found(store: Store, chosen: Chosen) -> list[Document]:
+    found = [
+        document
+        async for document in store.backend.scan(GRANTS.name, chosen.columns())
+        if not document.columns.get("ended")
+    ]
+    return sorted(found, key=_row_order)
+
+
+def _row_order(document: Document) -> tuple[str, ...]:
+    return tuple(document.columns.get(key, "") for key in (*_COLUMNS[:3], "last_used"))
+
+
+async def _ended(store: Store, name: str) -> bool:
+    """End a session; return whether there was one."""
+    if not _NAME.fullmatch(name):
+        return False
+    try:
+        await store.backend.remove(GRANTS.name, name)
+    except NotFound:
+        return False
+    return True
+
+
+def _ask(console: Console, found: Sequence[Document]) -> None:
+    """Raise CommandUnusable unless somebody at a terminal agrees."""
+    if not console.stdin.isatty():
+        raise CommandUnusable(
+            f"This ends {_counted(found)}. Nobody is at the terminal to agree: say --yes"
+        )
+    console.show(_HEADINGS, map(_row, found))
+    console.complain(f"End {_counted(found)}? Type yes:")
+    if console.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise CommandFailed("Nothing was revoked.")
+
+
+def _counted(found: Sequence[Document]) -> str:
+    return f"{len(found)} session{'s' if len(found) > 1 else ''}"
+
+
+def _row(document: Document) -> list[str]:
+    return [document.name, *(document.columns.get(key, "") for key in _COLUMNS)]
+
+
+def _as_json(document: Document) -> dict[str, str]:
+    return {"name": document.name, **{key: document.columns.get(key, "") for key in _COLUMNS}}
