@@ -36,7 +36,7 @@ contracts: $(READY)
 unit: $(READY)
 	$(BIN)/pytest -q -n 4 --dist worksteal -m "not servers"
 
-test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, Chromium
+test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, Helm, Chromium
 	$(BIN)/python -m tests.kit.install
 
 test: test-setup lint types contracts ## everything, with real servers

@@ -9,12 +9,13 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.kit.relying_party import RelyingParty
-from tests.kit.scene import JANE, MALLORY, MARKUP, grants_stored, provider_config
+from tests.kit.scene import JANE, MALLORY, MARKUP, provider_config
 from tests.kit.servers.browser import Browser, Person
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.static_pages import StaticPage, StaticPages
 from tests.kit.signing_in import faults, send_login
+from tests.kit.stores import Store
 
 pytestmark = pytest.mark.servers
 
@@ -41,14 +42,16 @@ def origin(site: StaticPages) -> str:
 
 
 @pytest.fixture(scope="module")
-def provider(ca: CertificateAuthority, directory: Path, origin: str) -> Iterator[IdpProcess]:
+def provider(
+    ca: CertificateAuthority, store: Store, directory: Path, origin: str
+) -> Iterator[IdpProcess]:
     website = {
         "id": "website",
         "name": "Website",
         "public": True,
         "redirectURIs": [f"{origin}/callback"],
     }
-    config = provider_config(directory, ca=ca, clients=[website])
+    config = provider_config(directory, ca=ca, store=store, clients=[website])
     with IdpProcess(config, cwd=directory, ca=ca) as running:
         yield running
 
@@ -157,14 +160,14 @@ def test_cookie_is_bound_to_host_and_https(website: RelyingParty, person: Person
 
 @pytest.mark.covers("R-50")
 def test_login_begun_in_another_browser_is_refused(
-    website: RelyingParty, browser: Browser, directory: Path
+    website: RelyingParty, browser: Browser, store: Store
 ) -> None:
     attacker, victim = browser.person(), browser.person()
     attacker.page.goto(website.depart().url)
     stolen = _state(attacker.page)
     victim.page.goto(website.depart().url)
     cookies = victim.page.context.cookies()
-    before = grants_stored(directory)
+    before = store.grants_stored()
 
     _set_state(victim.page, stolen)
     with victim.page.expect_response("**/login") as sent:
@@ -174,18 +177,16 @@ def test_login_begun_in_another_browser_is_refused(
     assert "set-cookie" not in sent.value.all_headers()
     expect(victim.page.get_by_role("heading", level=1)).to_contain_text("another browser")
     assert victim.page.context.cookies() == cookies
-    assert grants_stored(directory) == before
+    assert store.grants_stored() == before
 
 
 @pytest.mark.covers("R-64")
-def test_double_click_makes_one_grant(
-    website: RelyingParty, person: Person, directory: Path
-) -> None:
+def test_double_click_makes_one_grant(website: RelyingParty, person: Person, store: Store) -> None:
     attempt = website.depart()
     person.page.goto(attempt.url)
     person.page.get_by_label("Email").fill(JANE.email)
     person.page.get_by_label("Password").fill(JANE.password)
-    before = grants_stored(directory)
+    before = store.grants_stored()
 
     # The first one is on its way when the second begins, which is the one that Chromium follows.
     person.page.evaluate(
@@ -199,13 +200,13 @@ def test_double_click_makes_one_grant(
     expect(person.page).to_have_title("Arrived")
     assert website.redeem(website.code_of(person.page.url, attempt), attempt).id_token
     assert sum(url.endswith("/login") for url in person.requested) == 2
-    assert grants_stored(directory) == before + 1
+    assert store.grants_stored() == before + 1
     assert faults(person) == []
 
 
 @pytest.mark.covers("R-64")
 def test_form_whose_answer_was_used_gets_a_friendly_page(
-    website: RelyingParty, person: Person, directory: Path
+    website: RelyingParty, person: Person, store: Store
 ) -> None:
     attempt = website.depart()
     person.page.goto(attempt.url)
@@ -215,14 +216,14 @@ def test_form_whose_answer_was_used_gets_a_friendly_page(
     send_login(person.page, JANE)
     expect(person.page).to_have_title("Arrived")
     website.redeem(website.code_of(person.page.url, attempt), attempt)
-    before = grants_stored(directory)
+    before = store.grants_stored()
 
     with second_tab.expect_response("**/login") as sent:
         send_login(second_tab, JANE)
 
     assert sent.value.status == 409
     expect(second_tab.get_by_role("heading", level=1)).to_contain_text("already signed in")
-    assert grants_stored(directory) == before
+    assert store.grants_stored() == before
 
 
 @pytest.mark.covers("R-64")
@@ -248,7 +249,7 @@ def test_back_button_after_the_login_leads_to_a_form_that_works(
 
 @pytest.mark.covers("R-51")
 def test_form_on_another_site_cannot_sign_anybody_in(
-    website: RelyingParty, person: Person, site: StaticPages, origin: str, directory: Path
+    website: RelyingParty, person: Person, site: StaticPages, origin: str, store: Store
 ) -> None:
     person.page.goto(website.depart().url)
     action = urlsplit(person.page.url)._replace(query="", path="/auth/local/login").geturl()
@@ -257,7 +258,7 @@ def test_form_on_another_site_cannot_sign_anybody_in(
         f"<input name=state value='{_state(person.page)}'><input name=login value={JANE.email}>"
         f"<input name=password value='{JANE.password}'><button>Win a prize</button></form>"
     )
-    before = grants_stored(directory)
+    before = store.grants_stored()
 
     person.page.goto(f"{origin}/forge")
     with person.page.expect_response("**/login") as sent:
@@ -265,7 +266,7 @@ def test_form_on_another_site_cannot_sign_anybody_in(
 
     assert sent.value.status == 403
     expect(person.page.get_by_role("heading", level=1)).to_contain_text("another site")
-    assert grants_stored(directory) == before
+    assert store.grants_stored() == before
 
 
 def test_request_posted_by_another_site_reaches_the_login(

@@ -14,6 +14,7 @@ from tests.kit.servers.example_app import ExampleApp
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.process import free_port
 from tests.kit.signing_in import faults, send_login
+from tests.kit.stores import Store
 
 pytestmark = pytest.mark.servers
 
@@ -29,9 +30,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def provider(ca: CertificateAuthority, directory: Path, port: int) -> Iterator[IdpProcess]:
+def provider(
+    ca: CertificateAuthority, store: Store, directory: Path, port: int
+) -> Iterator[IdpProcess]:
     config = provider_config(
-        directory, ca=ca, redirect_uri_of_the_example=f"http://127.0.0.1:{port}/callback"
+        directory,
+        ca=ca,
+        store=store,
+        redirect_uri_of_the_example=f"http://127.0.0.1:{port}/callback",
     )
     with IdpProcess(config, cwd=directory, ca=ca) as running:
         yield running

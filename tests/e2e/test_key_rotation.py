@@ -19,6 +19,7 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import kept_tokens, oidc_user
 from tests.kit.servers.trust import authentication_config, wait_until_trusted
+from tests.kit.stores import Store
 
 pytestmark = pytest.mark.servers
 
@@ -29,14 +30,14 @@ _PATIENCE_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def provider(
-    ca: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+    ca: CertificateAuthority, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[IdpProcess]:
     directory = tmp_path_factory.mktemp("provider")
     brisk = {
         "expiry": {"idTokens": "10s", "keyCacheFor": "2s"},
         "signer": {"type": "local", "config": {"keysRotationPeriod": "4s"}},
     }
-    config = provider_config(directory, ca=ca, overrides=brisk)
+    config = provider_config(directory, ca=ca, store=store, overrides=brisk)
     with IdpProcess(config, cwd=directory, ca=ca) as running:
         yield running
 
@@ -83,6 +84,21 @@ def test_no_call_is_refused_after_the_api_server_restarted(
     config = authentication_config(party.issuer, audience=AUDIENCE, ca=ca)
     cluster.restart(authentication_config=config)
     wait_until_trusted(cluster, lambda: party.sign_in(JANE.email, JANE.password).id_token)
+
+    work = _work(cluster, party, kubeconfig)
+
+    assert work.refusals == []
+    assert work.calls > 3 * _ROTATIONS
+
+
+@pytest.mark.covers("K-18")
+def test_no_call_is_refused_after_a_junk_token_renewed_the_key_cache(
+    cluster: KubeApiServer, party: RelyingParty, kubeconfig: Path
+) -> None:
+    """A signature that no cached key fits makes the API server fetch the set anew."""
+    token = party.sign_in(JANE.email, JANE.password).id_token
+    signed, _, signature = token.rpartition(".")
+    assert cluster.whoami(f"{signed}.{signature[::-1]}") is None
 
     work = _work(cluster, party, kubeconfig)
 

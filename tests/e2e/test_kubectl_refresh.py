@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 from tests.kit.relying_party import RelyingParty, Tokens
-from tests.kit.scene import AUDIENCE, JANE, OMAR, Account, grants_stored, provider_config
+from tests.kit.scene import AUDIENCE, JANE, OMAR, Account, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import kept_tokens, oidc_user
+from tests.kit.stores import Store
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
 
@@ -27,13 +28,12 @@ _WHOAMI = ("auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("provider")
-
-
-@pytest.fixture(scope="module")
-def provider(ca: CertificateAuthority, directory: Path) -> Iterator[IdpProcess]:
-    config = provider_config(directory, ca=ca, overrides={"expiry": {"idTokens": "10s"}})
+def provider(
+    ca: CertificateAuthority, store: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IdpProcess]:
+    directory = tmp_path_factory.mktemp("provider")
+    overrides = {"expiry": {"idTokens": "10s"}}
+    config = provider_config(directory, ca=ca, store=store, overrides=overrides)
     with IdpProcess(config, cwd=directory, ca=ca) as running:
         yield running
 
@@ -102,10 +102,10 @@ def test_two_kubectl_processes_share_one_refresh_token_a_thousand_times(
     party: RelyingParty,
     device: Devices,
     provider: IdpProcess,
-    directory: Path,
+    store: Store,
 ) -> None:
     tokens = party.sign_in(JANE.email, JANE.password)
-    grants, refreshes = grants_stored(directory), _refreshes(provider)
+    grants, refreshes = store.grants_stored(), _refreshes(provider)
     shells = [device.write(name, tokens) for name in ("first-shell", "second-shell")]
 
     answers = _work_at_once(cluster, shells, calls_each=_CALLS_EACH)
@@ -113,7 +113,7 @@ def test_two_kubectl_processes_share_one_refresh_token_a_thousand_times(
     assert len(answers) == 2 * _CALLS_EACH
     assert set(answers) == {"oidc:jane@example.com"}
     assert _refreshes(provider) - refreshes == 2 * _CALLS_EACH
-    assert grants_stored(directory) == grants
+    assert store.grants_stored() == grants
 
 
 def test_two_kubectl_processes_with_one_file_fail_over_the_file_alone(
@@ -140,14 +140,14 @@ def test_two_kubectl_processes_with_one_file_fail_over_the_file_alone(
 
 @pytest.mark.covers("R-36")
 def test_second_device_leaves_the_first_alive(
-    cluster: KubeApiServer, device: Devices, directory: Path
+    cluster: KubeApiServer, device: Devices, store: Store
 ) -> None:
-    before = grants_stored(directory)
+    before = store.grants_stored()
     laptop = device.sign_in("laptop")
     desktop = device.sign_in("desktop")
     colleague = device.sign_in("colleague", OMAR)
 
-    assert grants_stored(directory) == before + 3
+    assert store.grants_stored() == before + 3
     for _ in range(3):
         for machine in (laptop, desktop):
             answer = cluster.kubectl(*_WHOAMI, kubeconfig=machine)

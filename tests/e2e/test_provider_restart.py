@@ -19,20 +19,22 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import oidc_user
 from tests.kit.servers.process import free_port
+from tests.kit.stores import Store
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
 def provider(
-    ca: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+    ca: CertificateAuthority, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[IdpProcess]:
     """Yield a provider with telemetry: so it drains as it does in a cluster."""
     directory = tmp_path_factory.mktemp("provider")
     telemetry = {"http": f"127.0.0.1:{free_port()}"}
     # Every call of kubectl refreshes.
     expiry = {"idTokens": "10s", "authCodes": "5m"}
-    config = provider_config(directory, ca=ca, overrides={"telemetry": telemetry, "expiry": expiry})
+    overrides = {"telemetry": telemetry, "expiry": expiry}
+    config = provider_config(directory, ca=ca, store=store, overrides=overrides)
     with IdpProcess(config, cwd=directory, ca=ca) as running:
         yield running
 

@@ -17,6 +17,7 @@ from tests.kit.scene import AUDIENCE, EXAMPLE_SECRET, JANE, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
+from tests.kit.stores import Store
 
 pytestmark = pytest.mark.servers
 
@@ -25,12 +26,11 @@ _LIFETIME_SECONDS = 8
 
 @pytest.fixture(scope="module")
 def provider(
-    ca: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory
+    ca: CertificateAuthority, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[IdpProcess]:
     directory = tmp_path_factory.mktemp("provider")
-    config = provider_config(
-        directory, ca=ca, overrides={"expiry": {"idTokens": f"{_LIFETIME_SECONDS}s"}}
-    )
+    overrides = {"expiry": {"idTokens": f"{_LIFETIME_SECONDS}s"}}
+    config = provider_config(directory, ca=ca, store=store, overrides=overrides)
     with IdpProcess(config, cwd=directory, ca=ca) as running:
         yield running
 

@@ -1,15 +1,16 @@
 """The people, the clients and the provider of the end-to-end tests."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
 from connectors.passwords import new_hash
-from storage.kinds import GRANTS
+from tests.kit.relying_party import RelyingParty
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.process import free_port
+from tests.kit.stores import Store
 
 MARKUP = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
 """What a page must show and never run."""
@@ -33,6 +34,7 @@ OMAR = Account("omar@example.com", "عمر خليل", "päß wörd", ("guests",)
 MALLORY = Account("mallory@example.com", MARKUP, "battery staple", (MARKUP,))
 
 EXAMPLE_SECRET = "the-secret-of-the-example-application"
+_REDIRECT_URI_OF_THE_EXAMPLE = "http://127.0.0.1:5555/callback"
 HOSTILE_REDIRECT = "https://hostile.test/callback"
 
 
@@ -40,13 +42,14 @@ def provider_config(
     directory: Path,
     *,
     ca: CertificateAuthority | None,
+    store: Store,
     overrides: Mapping[str, object] | None = None,
     clients: Sequence[Mapping[str, object]] = (),
-    redirect_uri_of_the_example: str = "http://127.0.0.1:5555/callback",
+    redirect_uri_of_the_example: str = _REDIRECT_URI_OF_THE_EXAMPLE,
 ) -> dict[str, object]:
     """Return a configuration on a free port: https with an authority, http without one.
 
-    State, certificate and key lie in `directory`. `overrides` replaces whole top-level keys;
+    Certificate and key lie in `directory`. `overrides` replaces whole top-level keys;
     `clients` come before those that are always there.
     """
     address = f"127.0.0.1:{free_port()}"
@@ -60,7 +63,7 @@ def provider_config(
         }
     return {
         "issuer": f"{'http' if ca is None else 'https'}://{address}",
-        "storage": {"type": "sqlite3", "config": {"file": str(directory / "idp.db")}},
+        "storage": dict(store.section),
         "web": web,
         "oauth2": {
             "grantTypes": ["authorization_code", "refresh_token", "client_credentials"],
@@ -73,12 +76,22 @@ def provider_config(
     }
 
 
-def grants_stored(directory: Path) -> int:
-    """Return how many logins a provider of `provider_config` keeps in its store."""
-    uri = f"file:{directory / 'idp.db'}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as database:
-        found = database.execute("SELECT count(*) FROM documents WHERE kind = ?", [GRANTS.name])
-        return int(found.fetchone()[0])
+def kubernetes_party(http: httpx.Client, issuer: str) -> RelyingParty:
+    """Return the client that the API server trusts, as a command line is one."""
+    return RelyingParty(
+        http=http, issuer=issuer, client_id=AUDIENCE, redirect_uri="http://localhost:8000"
+    )
+
+
+def example_party(http: httpx.Client, issuer: str) -> RelyingParty:
+    """Return a client with a secret."""
+    return RelyingParty(
+        http=http,
+        issuer=issuer,
+        client_id="example-app",
+        client_secret=EXAMPLE_SECRET,
+        redirect_uri=_REDIRECT_URI_OF_THE_EXAMPLE,
+    )
 
 
 def _clients(redirect_uri_of_the_example: str) -> list[Mapping[str, object]]:

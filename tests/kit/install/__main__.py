@@ -13,7 +13,7 @@ from tests.kit.install.binaries import (
     find_chromium,
     find_server,
 )
-from tests.kit.install.build import BuildFailed, build, etcd, kubernetes
+from tests.kit.install.build import BuildFailed, build, etcd, helm, kubernetes
 from tests.kit.install.debian import ChromiumNotInstalled, install_chromium
 from tests.kit.install.golang import GoMissing, find_or_install_go
 
@@ -33,6 +33,8 @@ def install() -> None:
             build(etcd(), go=find_or_install_go())
         if find_server("kube-apiserver") is None or find_server("kubectl") is None:
             build(kubernetes(), go=find_or_install_go())
+        if find_server("helm") is None:
+            build(helm(), go=find_or_install_go())
 
 
 def _wait_for(lock: TextIO) -> None:

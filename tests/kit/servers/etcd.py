@@ -1,5 +1,7 @@
 """etcd, for kube-apiserver to keep its objects in."""
 
+import base64
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,6 +48,20 @@ class Etcd:
         if self._process is not None:
             self._process.stop(within=10)
 
+    def dump(self) -> Iterator[tuple[bytes, bytes]]:
+        """Yield every key and value, as somebody has them who got hold of a backup."""
+        start = b"\0"
+        while True:
+            # "\0" as the end of a range means: all keys from the start on.
+            wanted = {"key": _base64(start), "range_end": _base64(b"\0"), "limit": "500"}
+            answer = httpx.post(f"{self.url}/v3/kv/range", json=wanted, trust_env=False)
+            page = answer.raise_for_status().json()
+            for entry in page.get("kvs", []):
+                start = base64.b64decode(entry["key"]) + b"\0"
+                yield start[:-1], base64.b64decode(entry.get("value", ""))
+            if not page.get("more"):
+                return
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -60,3 +76,7 @@ class Etcd:
 
     def _is_healthy(self) -> bool:
         return httpx.get(f"{self.url}/readyz", trust_env=False).status_code == 200
+
+
+def _base64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode("ascii")

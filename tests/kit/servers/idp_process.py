@@ -1,6 +1,7 @@
 """The product as people run it: `python -m idp serve CONFIG` in a process of its own."""
 
 import json
+import ssl
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.process import Process, ServerFailed, log_tail
 
+_DISCOVERY = "/.well-known/openid-configuration"
 _START_SECONDS = 20
 _STOP_SECONDS = 20
 
@@ -22,6 +24,7 @@ class IdpProcess:
 
     `config` is the document of `idp serve`; its `issuer` must lead to this process. `ca` signed the
     certificate of an https issuer. `cwd` is where it runs and where configuration and log are.
+    Of several replicas each has a `port` of its own, to which `client` goes, whatever the issuer's.
     """
 
     def __init__(
@@ -31,12 +34,14 @@ class IdpProcess:
         cwd: Path,
         ca: CertificateAuthority | None = None,
         env: Mapping[str, str] | None = None,
+        port: int | None = None,
     ) -> None:
         self._config = config
         self._cwd = cwd
         self._ca = ca
         self._env = env
         self._process: Process | None = None
+        self._port = port
         self.issuer = str(config["issuer"])
         self.log = cwd / "idp.log"
 
@@ -47,6 +52,11 @@ class IdpProcess:
 
     def start(self) -> None:
         """Start and wait until it is ready; raises `ServerFailed` with what it said."""
+        self.launch()
+        self.wait_until_served()
+
+    def launch(self) -> None:
+        """Start it and return at once."""
         self._cwd.mkdir(parents=True, exist_ok=True)
         path = self._cwd / "config.yaml"
         path.write_text(yaml.safe_dump(dict(self._config), sort_keys=False))
@@ -56,8 +66,11 @@ class IdpProcess:
             cwd=self._cwd,
             env=self._env,
         )
+
+    def wait_until_served(self, *, within: float = _START_SECONDS) -> None:
+        """Wait until it is ready; raises `ServerFailed` with what it said."""
         with self.client() as client:
-            self._process.wait_until(lambda: self._is_served(client), within=_START_SECONDS)
+            self._running().wait_until(lambda: self._is_served(client), within=within)
 
     def stop(self) -> None:
         """Stop it with SIGTERM; raises `ServerFailed` unless it ends in good order."""
@@ -79,10 +92,18 @@ class IdpProcess:
         self._running().kill()
         self._process = None
 
+    def kill_if_running(self) -> None:
+        """End it as a power cut would; harmless when it does not run."""
+        if self._process is not None:
+            self.kill()
+
     def client(self) -> httpx.Client:
         """Return an HTTP client that trusts the provider's certificate and follows nothing."""
         verify = True if self._ca is None else self._ca.client_context()
-        return httpx.Client(base_url=self.issuer, verify=verify, trust_env=False)
+        transport = None if self._port is None else _Straight(self._port, verify=verify)
+        return httpx.Client(
+            base_url=self.issuer, verify=verify, trust_env=False, transport=transport
+        )
 
     def log_lines(self) -> list[Mapping[str, object]]:
         """Return the log so far, over all starts; raises `ServerFailed` at a line not JSON."""
@@ -112,13 +133,28 @@ class IdpProcess:
         return self._process
 
     def _is_served(self, client: httpx.Client) -> bool:
-        answer = client.get(f"{self.issuer.rstrip('/')}/.well-known/openid-configuration")
+        answer = client.get(f"{self.issuer.rstrip('/')}{_DISCOVERY}")
         if answer.status_code != 200:
             return False
         stated = answer.json()["issuer"]
         if stated != self.issuer:
             raise ServerFailed(f"{self.issuer} is served by {stated}: is its port in use?")
         return True
+
+
+class _Straight(httpx.BaseTransport):
+    """Connects to one port whatever the URL says; the `Host` stays the URL's."""
+
+    def __init__(self, port: int, *, verify: ssl.SSLContext | bool) -> None:
+        self._port = port
+        self._inner = httpx.HTTPTransport(verify=verify)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(port=self._port)
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def _parse(line: str) -> Mapping[str, object]:

@@ -48,7 +48,6 @@ class KubeApiServer:
         directory.mkdir(parents=True, exist_ok=True)
         self._executable = binaries.kube_apiserver
         self._etcd = etcd
-        self._ca = ca
         self._directory = directory
         self._extra_flags = tuple(extra_flags)
         self._authentication_config = authentication_config
@@ -60,6 +59,8 @@ class KubeApiServer:
         _write_service_account_keys(directory)
         self.url = f"https://127.0.0.1:{self._port}"
         self.log = directory / "kube-apiserver.log"
+        self.audit_log = directory / "audit.log"
+        self.ca = ca
         self.ca_file = ca.write(directory / "ca.crt")
         self.admin_token = secrets.token_urlsafe(24)
         (directory / "tokens.csv").write_text(f"{self.admin_token},admin,admin,system:masters\n")
@@ -83,6 +84,12 @@ class KubeApiServer:
         """Stop it in good order; harmless when it does not run."""
         if self._process is not None:
             self._process.stop(within=_STOP_SECONDS)
+            self._process = None
+
+    def start_unless_running(self) -> None:
+        """Start it if nobody has yet, for those who need any API server at all."""
+        if self._process is None:
+            self.start()
 
     def restart(
         self,
@@ -110,7 +117,7 @@ class KubeApiServer:
         """Return an HTTP client that trusts the server, with a bearer token if one is given."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return httpx.Client(
-            base_url=self.url, verify=self._ca.client_context(), headers=headers, trust_env=False
+            base_url=self.url, verify=self.ca.client_context(), headers=headers, trust_env=False
         )
 
     def whoami(self, token: str) -> Mapping[str, object] | None:
@@ -141,8 +148,7 @@ class KubeApiServer:
 
     def audit_events(self) -> list[Mapping[str, object]]:
         """Return what the audit log holds so far; empty without `audit_level`."""
-        path = self._directory / "audit.log"
-        lines = path.read_text().splitlines() if path.exists() else []
+        lines = self.audit_log.read_text().splitlines() if self.audit_log.exists() else []
         return [json.loads(line) for line in lines]
 
     def __enter__(self) -> Self:
@@ -177,6 +183,8 @@ class KubeApiServer:
             # Without a controller manager no namespace ever gets its service account.
             "--disable-admission-plugins=ServiceAccount",
             "--shutdown-delay-duration=0s",
+            # Otherwise an open watch over HTTP/1.1 keeps it from ending for a minute.
+            "--shutdown-watch-termination-grace-period=1s",
             "--profiling=false",
         ]
 
@@ -191,9 +199,16 @@ def _write_service_account_keys(directory: Path) -> None:
 
 
 def _audit_flags(directory: Path, level: str) -> list[str]:
-    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": level}]}
+    policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [{"level": level}],
+    }
     (directory / "audit-policy.json").write_text(json.dumps(policy))
     return [
         f"--audit-policy-file={directory / 'audit-policy.json'}",
         f"--audit-log-path={directory / 'audit.log'}",
+        # Megabytes before it begins a new file, which nobody would look into.
+        "--audit-log-maxsize=4096",
     ]

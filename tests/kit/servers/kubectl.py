@@ -108,16 +108,24 @@ def exec_user(command: str, *arguments: str) -> Mapping[str, object]:
     }
 
 
-def write_kubeconfig(path: Path, *, server: str, ca_file: Path, user: Mapping[str, object]) -> Path:
+def write_kubeconfig(
+    path: Path,
+    *,
+    server: str,
+    ca_file: Path,
+    user: Mapping[str, object],
+    namespace: str = "default",
+) -> Path:
     """Write a kubeconfig of one cluster and one user, readable by its owner only.
 
     It is JSON, which is YAML too.
     """
+    context = {"cluster": "test", "user": "test", "namespace": namespace}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "test",
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "contexts": [{"name": "test", "context": context}],
         "clusters": [
             {"name": "test", "cluster": {"server": server, "certificate-authority": str(ca_file)}}
         ],

@@ -18,10 +18,10 @@ class _HasLog(Protocol):
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add a section for each server among the arguments of a failed test."""
+    """Add a section for each server among the arguments of a failed test, once."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
-        for name, server in item.funcargs.items():
-            if isinstance(server, _HasLog):
-                report.sections.append((f"output of {name}", log_tail(server.log)))
+        logs = {each.log: name for name, each in item.funcargs.items() if isinstance(each, _HasLog)}
+        for log, name in logs.items():
+            report.sections.append((f"output of {name}", log_tail(log)))
     return report

@@ -4,6 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import httpx
+
+from tests.kit.relying_party import SignInFailed
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.kube_api_server import KubeApiServer
 
@@ -55,10 +58,20 @@ def wait_until_trusted(
 ) -> None:
     """Return when the API server accepts a token of its provider.
 
-    It reads discovery in the background after its start, and refuses everything until then.
+    It reads discovery in the background after its start, and refuses everything until then. Nor
+    does a provider sign anybody in just after the restart of the API server that is its store.
     """
     deadline = time.monotonic() + within
-    while kube.whoami(fresh_token()) is None:
+    problem = ""
+    while problem := _problem(kube, fresh_token):
         if time.monotonic() > deadline:
-            raise NotTrusted(f"the API server accepts no token after {within} s")
+            raise NotTrusted(f"{problem} after {within} s")
         time.sleep(0.1)
+
+
+def _problem(kube: KubeApiServer, fresh_token: Callable[[], str]) -> str:
+    try:
+        accepted = kube.whoami(fresh_token()) is not None
+    except (SignInFailed, httpx.HTTPStatusError) as error:
+        return f"nobody can sign in: {error}"
+    return "" if accepted else "the API server accepts no token"

@@ -1,0 +1,365 @@
+"""Each right of the chart's Role is needed: without it something breaks, named here."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from connectors.passwords import new_hash
+from idp.clock import system_clock
+from idp.keys.seal import SECRET_LENGTH, SealingKey, SealingKeys
+from storage.base import StorageError
+from storage.collection import Collection
+from storage.kinds import GRANTS
+from storage.kubernetes.access import from_kube_config
+from storage.kubernetes.api import open_api_server
+from storage.kubernetes.backend import KubernetesBackend
+from storage.sweep import sweep_once
+from tests.kit.relying_party import RelyingParty, SignInFailed
+from tests.kit.scene import JANE, kubernetes_party, provider_config
+from tests.kit.servers.certificates import CertificateAuthority
+from tests.kit.servers.idp_process import IdpProcess
+from tests.kit.servers.kube_api_server import KubeApiServer
+from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
+from tests.kit.servers.process import ServerFailed
+from tests.kit.waiting import eventually
+
+pytestmark = [pytest.mark.servers, pytest.mark.covers("R-95", "K-16")]
+
+_START_SECONDS = 5
+_PATIENCE_SECONDS = 3.0
+_LEASE_SECONDS = 8.0
+_LIVE_SECONDS = 1.0
+_TIMES = 8
+"""Without a watch the server lists every few seconds: some changes are seen at once, not all."""
+
+_EMAIL = "rita@example.com"
+_PASSWORD = "lovely metre maid"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A provider in a namespace of its own."""
+
+    store: KubernetesStore
+    provider: IdpProcess
+    party: RelyingParty
+
+    def signs_in(self, email: str = _EMAIL, password: str = _PASSWORD) -> bool:
+        """Tell whether somebody can sign in."""
+        try:
+            return bool(self.party.sign_in(email, password).id_token)
+        except (SignInFailed, httpx.HTTPStatusError):
+            return False
+
+
+def _starts(_: World) -> bool:
+    return True  # or the world would not exist
+
+
+def _a_login_is_kept(world: World) -> bool:
+    return world.signs_in(JANE.email, JANE.password)
+
+
+def _a_refresh_token_is_taken(world: World) -> bool:
+    tokens = world.party.sign_in(JANE.email, JANE.password)
+    answer = world.party.token(grant_type="refresh_token", refresh_token=tokens.refresh_token)
+    return answer.status_code == 200
+
+
+def _a_deleted_grant_is_noticed(world: World) -> bool:
+    tokens = world.party.sign_in(JANE.email, JANE.password)
+    names = [grant["metadata"]["name"] for grant in world.store.grants()]
+    world.store.kubectl("delete", "refreshgrants", *names).check()
+    return _soon(lambda: world.party.userinfo(tokens.access_token).status_code == 401)
+
+
+def _what_has_expired_is_swept(world: World) -> bool:
+    world.store.apply(
+        _state(
+            "RefreshGrant",
+            "expired",
+            {"sealed": "x", "expires": "2001-01-01T00:00:00Z"},
+            labels={"kube-idp.dev/expires-day": "2001-01-01"},
+        )
+    )
+    anyio.run(_sweep, world.store)
+    names = {grant["metadata"]["name"] for grant in world.store.grants()}
+    world.store.kubectl("delete", "refreshgrant", "expired", "--ignore-not-found").check()
+    return "expired" not in names
+
+
+def _a_key_is_rotated_by_annotation(world: World) -> bool:
+    before = _ring(world)["signing"]
+    annotation = f"kube-idp.dev/rotate=emergency {secrets.token_hex(4)}"
+    world.store.kubectl("annotate", "--overwrite", "skr", "signing-keys", annotation).check()
+    return _soon(lambda: _ring(world)["signing"] != before)
+
+
+def _an_applied_client_is_live(world: World) -> bool:
+    world.store.apply(_written("OIDCClient", "live", _CLIENT))
+    return _soon(lambda: _has_login_page(world, "live"))
+
+
+def _each_applied_client_is_live_at_once(world: World) -> bool:
+    def is_live(name: str) -> bool:
+        world.store.apply(_written("OIDCClient", name, {**_CLIENT, "clientID": name}))
+        return _soon(lambda: _has_login_page(world, name), within=_LIVE_SECONDS)
+
+    return all(is_live(f"live-{number}") for number in range(_TIMES))
+
+
+def _an_applied_user_is_live(world: World) -> bool:
+    world.store.apply(_written("LocalUser", "rita", _USER))
+    return _soon(world.signs_in)
+
+
+def _each_changed_user_is_live_at_once(world: World) -> bool:
+    def is_live(password: str) -> bool:
+        user = {**_USER, "passwordHash": new_hash(password)}
+        world.store.apply(_written("LocalUser", "rita", user))
+        return _soon(lambda: world.signs_in(password=password), within=_LIVE_SECONDS)
+
+    return all(is_live(f"{_PASSWORD} {number}") for number in range(_TIMES))
+
+
+def _each_lock_is_taken_at_once(world: World) -> bool:
+    def is_taken(number: int) -> bool:
+        locked = number % 2 == 0
+        spec = {"connector": "local", "userID": "rita", "locked": locked}
+        world.store.apply(_state("UserState", "rita", spec))
+        return _soon(lambda: world.signs_in() is not locked, within=_LIVE_SECONDS)
+
+    world.store.apply(_written("LocalUser", "rita", _USER))
+    return _soon(world.signs_in) and all(is_taken(number) for number in range(_TIMES))
+
+
+def _a_locked_person_is_kept_out(world: World) -> bool:
+    world.store.apply(_written("LocalUser", "rita", _USER))
+    if not _soon(world.signs_in):
+        return False
+    spec = {"connector": "local", "userID": "rita", "locked": True}
+    world.store.apply(_state("UserState", "rita", spec))
+    is_out = _soon(lambda: not world.signs_in())
+    world.store.kubectl("delete", "userstate", "rita").check()
+    return is_out
+
+
+def _a_client_has_a_status(world: World) -> bool:
+    world.store.apply(_written("OIDCClient", "told", {**_CLIENT, "clientID": "told"}))
+    return _soon(lambda: _has_status(world, "oidcclient", "told"))
+
+
+def _a_user_has_a_status(world: World) -> bool:
+    world.store.apply(_written("LocalUser", "rita", _USER))
+    return _soon(lambda: _has_status(world, "localuser", "rita"))
+
+
+def _a_faulty_client_has_an_event(world: World) -> bool:
+    spec = {"clientID": "faulty", "secretRef": {"name": "missing"}, "redirectURIs": []}
+    world.store.apply(_written("OIDCClient", "faulty", spec))
+    return _soon(lambda: "faulty" in world.store.kubectl("get", "events").check())
+
+
+def _somebody_leads(world: World) -> bool:
+    return _soon(lambda: bool(_lease(world).get("holderIdentity")))
+
+
+def _the_lease_is_renewed(world: World) -> bool:
+    if not _somebody_leads(world):
+        return False
+    first = _lease(world)["renewTime"]
+    return _soon(lambda: _lease(world)["renewTime"] != first, within=_LEASE_SECONDS)
+
+
+_Probe = Callable[[World], bool]
+_Right = tuple[str, str, str]
+
+_PROBES: Mapping[_Right, _Probe] = {
+    ("kube-idp.dev", "oidcclients", "list"): _an_applied_client_is_live,
+    ("kube-idp.dev", "oidcclients", "watch"): _each_applied_client_is_live_at_once,
+    ("kube-idp.dev", "localusers", "list"): _an_applied_user_is_live,
+    ("kube-idp.dev", "localusers", "watch"): _each_changed_user_is_live_at_once,
+    ("kube-idp.dev", "oidcclients/status", "patch"): _a_client_has_a_status,
+    ("kube-idp.dev", "localusers/status", "patch"): _a_user_has_a_status,
+    ("", "events", "create"): _a_faulty_client_has_an_event,
+    ("state.kube-idp.dev", "refreshgrants", "get"): _a_refresh_token_is_taken,
+    ("state.kube-idp.dev", "refreshgrants", "list"): _a_deleted_grant_is_noticed,
+    ("state.kube-idp.dev", "refreshgrants", "watch"): _a_deleted_grant_is_noticed,
+    ("state.kube-idp.dev", "refreshgrants", "create"): _a_login_is_kept,
+    ("state.kube-idp.dev", "refreshgrants", "update"): _a_login_is_kept,
+    ("state.kube-idp.dev", "refreshgrants", "delete"): _what_has_expired_is_swept,
+    ("state.kube-idp.dev", "signingkeyrings", "get"): _starts,
+    ("state.kube-idp.dev", "signingkeyrings", "list"): _a_key_is_rotated_by_annotation,
+    ("state.kube-idp.dev", "signingkeyrings", "watch"): _a_key_is_rotated_by_annotation,
+    ("state.kube-idp.dev", "signingkeyrings", "create"): _starts,
+    ("state.kube-idp.dev", "signingkeyrings", "update"): _a_key_is_rotated_by_annotation,
+    ("state.kube-idp.dev", "userstates", "list"): _a_locked_person_is_kept_out,
+    ("state.kube-idp.dev", "userstates", "watch"): _each_lock_is_taken_at_once,
+    ("coordination.k8s.io", "leases", "create"): _somebody_leads,
+    ("coordination.k8s.io", "leases", "get"): _somebody_leads,
+    ("coordination.k8s.io", "leases", "update"): _the_lease_is_renewed,
+    ("", "secrets", "get"): _starts,
+    ("", "secrets", "create"): _starts,
+    ("", "secrets", "patch"): _starts,
+}
+"""By right what breaks without it."""
+
+
+def test_every_right_of_the_chart_has_its_probe(rules: Sequence[Rule]) -> None:
+    assert sorted(right for rule in rules for right in _rights(rule)) == sorted(_PROBES)
+
+
+@pytest.mark.timeout(180)
+def test_with_all_of_them_everything_works(
+    kube_with_crds: KubeApiServer, rules: Sequence[Rule], ca: CertificateAuthority, tmp_path: Path
+) -> None:
+    with _world(kube_with_crds, rules, ca, tmp_path) as world:
+        failed = [probe.__name__ for probe in set(_PROBES.values()) if not probe(world)]
+
+    assert failed == []
+
+
+@pytest.mark.parametrize("right", _PROBES, ids="/".join)
+def test_without_one_of_them_something_breaks(
+    kube_with_crds: KubeApiServer,
+    rules: Sequence[Rule],
+    ca: CertificateAuthority,
+    tmp_path: Path,
+    right: _Right,
+) -> None:
+    remaining = [rule for each in rules for rule in _without(each, right)]
+
+    try:
+        with _world(kube_with_crds, remaining, ca, tmp_path) as world:
+            works = _PROBES[right](world)
+    except ServerFailed:
+        works = False
+
+    assert not works
+    log = (tmp_path / "idp.log").read_text()
+    _, resource, verb = right
+    if verb != "delete":
+        # The log tells the operator which right is missing.
+        assert f"{verb}" in log
+        assert resource.partition("/")[0] in log
+
+
+@contextmanager
+def _world(
+    kube: KubeApiServer, rules: Sequence[Rule], ca: CertificateAuthority, directory: Path
+) -> Iterator[World]:
+    store = kubernetes_store(kube, directory=directory, rules=rules)
+    provider = IdpProcess(provider_config(directory, ca=ca, store=store), cwd=directory, ca=ca)
+    provider.launch()
+    provider.wait_until_served(within=_START_SECONDS)
+    try:
+        with provider.client() as http:
+            yield World(store, provider, kubernetes_party(http, provider.issuer))
+    finally:
+        provider.kill()
+
+
+def _rights(rule: Rule) -> list[_Right]:
+    return [
+        (group, resource, verb)
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+def _without(rule: Rule, right: _Right) -> list[Rule]:
+    """Return the rule as one rule for each of its rights, the one left out."""
+    return [
+        {**rule, "apiGroups": [group], "resources": [resource], "verbs": [verb]}
+        for group, resource, verb in _rights(rule)
+        if (group, resource, verb) != right
+    ]
+
+
+def _soon(is_so: Callable[[], bool], *, within: float = _PATIENCE_SECONDS) -> bool:
+    try:
+        eventually(is_so, within=within)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def _sweep(store: KubernetesStore) -> None:
+    """Sweep as the provider does every few minutes, with its own rights."""
+    api = open_api_server(await from_kube_config(store.kubeconfig))
+    key = SealingKey(secrets.token_bytes(SECRET_LENGTH))
+    grants = Collection(
+        backend=KubernetesBackend(api),
+        kind=GRANTS,
+        sealer=SealingKeys([key], random=secrets.token_bytes),
+        issuer="https://nobody.example.com",
+    )
+    try:
+        await sweep_once(grants, system_clock(), limit=10)
+    except StorageError as error:
+        print(error)
+    finally:
+        await api.close()
+
+
+def _has_login_page(world: World, client_id: str) -> bool:
+    other = RelyingParty(
+        http=world.party.http,
+        issuer=world.party.issuer,
+        client_id=client_id,
+        redirect_uri="https://live.example.com/callback",
+    )
+    return other.http.get(other.depart().url).status_code == 200
+
+
+def _ring(world: World) -> Mapping[str, Any]:
+    ring = world.store.kubectl("get", "skr", "signing-keys", "-o", "json").document()
+    spec: Mapping[str, Any] = json.loads(json.dumps(ring["spec"]))
+    return spec
+
+
+def _lease(world: World) -> Mapping[str, Any]:
+    answer = world.store.kubectl("get", "lease", "kube-idp", "-o", "json")
+    found: Mapping[str, Any] = json.loads(answer.stdout)["spec"] if answer.status == 0 else {}
+    return found
+
+
+def _has_status(world: World, kind: str, name: str) -> bool:
+    return bool(world.store.kubectl("get", kind, name, "-o", "json").document().get("status"))
+
+
+_CLIENT = {
+    "clientID": "live",
+    "public": True,
+    "redirectURIs": ["https://live.example.com/callback"],
+}
+_USER = {"email": _EMAIL, "passwordHash": new_hash(_PASSWORD)}
+
+
+def _written(kind: str, name: str, spec: Mapping[str, object]) -> Mapping[str, object]:
+    return {
+        "apiVersion": "kube-idp.dev/v1beta1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": dict(spec),
+    }
+
+
+def _state(
+    kind: str, name: str, spec: Mapping[str, object], *, labels: Mapping[str, str] | None = None
+) -> Mapping[str, object]:
+    return {
+        "apiVersion": "state.kube-idp.dev/v1beta1",
+        "kind": kind,
+        "metadata": {"name": name, "labels": dict(labels or {})},
+        "spec": dict(spec),
+    }
