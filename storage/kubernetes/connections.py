@@ -23,6 +23,7 @@ MOST_WRITES = 32
 
 _UNACKNOWLEDGED_MILLISECONDS = 1500
 _KEEPALIVE_SECONDS = 15
+_LAST_MOMENT_SECONDS = 0.03
 
 _log = logging.getLogger("storage")
 
@@ -68,6 +69,7 @@ class Connections:
         self._credentials = access.credentials
         self._session = _Session(self._credentials)
         self._renewal: asyncio.Task[None] | None = None
+        self._cut_short = False
         # When the loop ends it cancels this task, which closes the session if nobody else did.
         self._keeper = self.loop.create_task(self._keep())
 
@@ -120,6 +122,9 @@ class Connections:
         self._keeper.cancel()
         await asyncio.wait({self._keeper})
         await self._session.http.close()  # a task that never ran has closed nothing
+        if self._cut_short:
+            # A connection that was still being made is no longer the session's; it ends by itself.
+            await asyncio.sleep(_LAST_MOMENT_SECONDS)
 
     def close_from_elsewhere(self) -> None:
         """Close from another thread or loop; harmless when this loop has ended."""
@@ -172,6 +177,9 @@ class Connections:
                 proxy=credentials.proxy,
             ) as response:
                 yield response
+        except asyncio.CancelledError:
+            self._cut_short = True
+            raise
         except (TimeoutError, OSError, aiohttp.ClientError, RuntimeError) as error:
             raise _no_answer(error) from error
         finally:
