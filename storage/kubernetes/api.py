@@ -41,6 +41,8 @@ from storage.kubernetes.wire import (
 CALL_SECONDS = 3.0
 SILENCE_SECONDS = 60.0
 LONGEST_WAIT_ASKED = 2.0
+SHORTEST_CALL = 0.1
+"""Who has waited in the queue and has less left than this sends nothing: no answer can come."""
 
 _JSON_PATCH = "application/json-patch+json"
 
@@ -190,7 +192,7 @@ class ApiServer:
 
     async def _queue(self, connections: Connections, asked: Request, give_up_at: float) -> None:
         try:
-            async with asyncio.timeout(give_up_at - self._monotonic()):
+            async with asyncio.timeout(give_up_at - SHORTEST_CALL - self._monotonic()):
                 await connections.writes.acquire()
         except TimeoutError:
             raise Unavailable(
