@@ -1,7 +1,9 @@
 """The API server is away, mute or slow: what goes on, what is a 503, and that nothing is spent."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urljoin
@@ -19,6 +21,7 @@ from tests.kit.servers.fault_proxy import (
     FaultProxy,
     LosesAnswers,
     Refuses,
+    SaysGone,
     Stumbles,
     Throttles,
 )
@@ -140,6 +143,26 @@ def test_changes_are_seen_again_soon_after_the_outage(
     )
 
 
+@pytest.mark.covers("K-8")
+@pytest.mark.parametrize("how", ["cut", "expired", "gone"])
+def test_changes_made_while_watches_break_are_seen_and_nothing_is_forgotten(
+    party: RelyingParty, proxy: FaultProxy, store: KubernetesStore, how: str
+) -> None:
+    kept, removed, added = (f"{name}-{how}" for name in ("kept", "removed", "added"))
+    store.apply(_client(kept), _client(removed))
+    eventually(lambda: _is_known(party, kept) and _is_known(party, removed), within=5)
+
+    def is_seen() -> bool:
+        assert _is_known(party, kept), "a list that was complete was given up for a broken one"
+        return _is_known(party, added) and not _is_known(party, removed)
+
+    with proxy.meeting(SaysGone()) if how == "gone" else nullcontext():
+        proxy.expire_watches() if how == "expired" else proxy.cut_watches()
+        store.kubectl("delete", "oidcclient", removed).check()
+        store.apply(_client(added))
+        eventually(is_seen, within=_RECOVERY_SECONDS)
+
+
 @pytest.mark.covers("K-3")
 def test_slow_api_server_costs_nobody_more_than_the_deadline(
     party: RelyingParty, proxy: FaultProxy, before: _Before, telemetry: str
@@ -158,13 +181,14 @@ def test_slow_api_server_costs_nobody_more_than_the_deadline(
 def test_throttled_requests_are_tried_once_more_and_then_passed_on(
     party: RelyingParty, proxy: FaultProxy, before: _Before
 ) -> None:
-    asked = proxy.asked.total()
+    name = before.tokens.refresh_token.partition(".")[0].removeprefix("kir_")
+    earlier = Counter(proxy.asked)
     with proxy.meeting(Throttles(retry_after=1)):
         answer = _assert_unavailable(lambda: _refresh(party, before.tokens.refresh_token))
-    made = proxy.asked.total() - asked
+    asked = {path: times for (_, path), times in (proxy.asked - earlier).items() if name in path}
 
     assert int(answer.headers["retry-after"]) >= 1
-    assert made <= 4, proxy.asked
+    assert list(asked.values()) == [2]
     assert _refresh(party, before.tokens.refresh_token).status_code == 200
 
 
@@ -196,7 +220,9 @@ def test_third_of_all_requests_fails_and_hardly_anybody_notices(
                 assert answer.status_code == 503, answer.text
                 failed += 1
 
-    assert failed <= rounds / 50
+    print(f"{failed} of {rounds} refreshes failed")
+    # 99.9 % succeed; of a few dozen one may be unlucky.
+    assert failed <= max(1, rounds / 1_000)
     _assert_nobody_was_taken_for_a_thief(provider)
 
 
@@ -267,6 +293,22 @@ def _assert_unavailable(ask: Callable[[], httpx.Response]) -> httpx.Response:
 def _assert_nobody_was_taken_for_a_thief(provider: IdpProcess) -> None:
     said = {line["event"] for line in provider.log_lines()}
     assert not said & {"refresh_token_reused", "code_replayed", "unexpected_error"}
+
+
+def _client(name: str) -> dict[str, object]:
+    redirect_uri = "https://wiki.example.com/callback"
+    return {
+        "apiVersion": "kube-idp.dev/v1beta1",
+        "kind": "OIDCClient",
+        "metadata": {"name": name},
+        "spec": {"clientID": name, "public": True, "redirectURIs": [redirect_uri]},
+    }
+
+
+def _is_known(party: RelyingParty, client_id: str) -> bool:
+    redirect_uri = "https://wiki.example.com/callback"
+    url = party.depart(client_id=client_id, redirect_uri=redirect_uri).url
+    return party.http.get(url).status_code == 200
 
 
 def _redeem(party: RelyingParty, before: _Before) -> httpx.Response:

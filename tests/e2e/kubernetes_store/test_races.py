@@ -14,14 +14,14 @@ from tests.kit.scene import JANE, kubernetes_party
 from tests.kit.servers.api_requests import Recorded
 from tests.kit.servers.kubernetes_store import KubernetesStore
 from tests.kit.servers.replicas import Replicas
-from tests.kit.sizes import sized
+from tests.kit.sizes import counted
 from tests.kit.together import together
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(3600)]
 
 _RACERS = 20
-_RACES = sized(ci=10, full=100)
-"""200 racers in CI, 2,000 by hand."""
+_RACES = counted("KUBE_IDP_RACES", ci=10, full=100)
+"""200 racers in CI, 2,000 by hand; `KUBE_IDP_RACES=500` for 10,000."""
 
 
 @dataclass(frozen=True, slots=True)

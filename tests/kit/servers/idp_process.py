@@ -20,7 +20,7 @@ _STOP_SECONDS = 20
 
 
 class IdpProcess:
-    """One provider. Entering starts it and waits until its issuer's discovery answers.
+    """One provider. Entering starts it and waits until its issuer's own health says so.
 
     `config` is the document of `idp serve`; its `issuer` must lead to this process. `ca` signed the
     certificate of an https issuer. `cwd` is where it runs and where configuration and log are.
@@ -133,8 +133,10 @@ class IdpProcess:
         return self._process
 
     def _is_served(self, client: httpx.Client) -> bool:
-        answer = client.get(f"{self.issuer.rstrip('/')}{_DISCOVERY}")
-        if answer.status_code != 200:
+        base = self.issuer.rstrip("/")
+        answer = client.get(f"{base}{_DISCOVERY}")
+        # The key set and discovery are there before everything else is.
+        if answer.status_code != 200 or client.get(f"{base}/healthz").status_code != 200:
             return False
         stated = answer.json()["issuer"]
         if stated != self.issuer:
