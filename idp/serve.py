@@ -25,6 +25,8 @@ from idp.transport.workers import Patience, follow_parent, supervise
 
 _VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 _LINGER_SECONDS = 5.0
+_OPENS_WITHIN_SECONDS = 3.0
+"""Visitors wait for so long for a provider that starts; then they are told that it does."""
 _log = logging.getLogger("idp.serve")
 
 
@@ -96,9 +98,14 @@ async def _run(settings: Settings, outside: Surroundings, inherited: Inherited |
     if inherited is not None:
         follow_parent(inherited.lifeline, stop)
     opening = asyncio.create_task(_open(provider, settings))
-    opening.add_done_callback(lambda done: _leave_if_failed(done, stop, hurry))
     watching = asyncio.create_task(_follow_certificate(tls, provider))
     try:
+        # Until then the kernel keeps whoever connects waiting: a worker that is replaced, or a
+        # start that goes well, answers nobody with "not yet".
+        await asyncio.wait({opening}, timeout=_OPENS_WITHIN_SECONDS)
+        if opening.done():
+            opening.result()
+        opening.add_done_callback(lambda done: _leave_if_failed(done, stop, hurry))
         await serve(
             _listeners(provider, where, sockets, tls),
             limits=Limits(),

@@ -31,13 +31,14 @@ class Patience:
     to_mend: tuple[type[StorageError], ...]
     mending_takes: float = 60.0
     try_again_after: float = 1.0
+    tell_every: float = 10.0
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     async def __call__(self, step: Callable[[], Awaitable[T]]) -> T:
         """Return what the step returns in the end. Raises what is not worth waiting for."""
         began = self.monotonic()
-        told = ""
+        tell_again_at = began
         while True:
             try:
                 return await step()
@@ -47,9 +48,9 @@ class Patience:
                         raise
                 elif not isinstance(error, StorageUnavailable):
                     raise
-                if str(error) != told:
-                    told = str(error)
-                    log_event(_log, logging.WARNING, "waiting_for_store", problem=told)
+                if self.monotonic() >= tell_again_at:
+                    tell_again_at = self.monotonic() + self.tell_every
+                    log_event(_log, logging.WARNING, "waiting_for_store", problem=str(error))
             await self.sleep(self.try_again_after)
 
 

@@ -3,7 +3,6 @@
 Here the settings meet the concrete classes; everything below is handed values and ports.
 """
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from contextlib import AsyncExitStack
 from starlette.types import ASGIApp
 
 from connectors.passwords import PasswordHasher
+from idp.app.background import store_jobs
 from idp.app.core import Core, Surroundings
 from idp.app.people import People, people_of_file, people_of_objects
 from idp.app.store import Store, open_memory, open_sqlite
@@ -19,15 +19,12 @@ from idp.app.values import (
     LEEWAY,
     connectors_of,
     cors_of,
-    reseal_pace,
     rotation_pace,
     rotation_policy,
 )
 from idp.app.web import outermost, renderer_of, web_app
 from idp.grants.ended import EndedGrants, follow_ended_grants
-from idp.keys.follow import KeyFollower
 from idp.keys.live import LiveKeys
-from idp.keys.resealer import Resealer, ResealProgress
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Kept, KeyKeeper
 from idp.log import Audit, AuditLog, log_event
@@ -41,7 +38,6 @@ from idp.web.middleware import security_headers
 from idp.web.opening import UntilOpen
 from idp.web.telemetry import telemetry_app
 from storage.records import KeyRing
-from storage.sweep import Sweeper
 
 RING_NAME = "signing-keys"
 
@@ -164,41 +160,11 @@ class Provider:
             keep_for=core.token_lifetime + LEEWAY,
             on_count=core.metrics.ended_grants.set,
         )
-        sweeper = Sweeper(
-            collection=core.grants,
-            clock=clock,
-            sleep=asyncio.sleep,
-            random_bytes=core.outside.random,
-            leads=store.leadership.leads,
-        )
-        sealing = KeyFollower(
-            store.key_source,
-            store.sealing,
-            clock=clock,
-            random=core.outside.random,
-            report=lambda followed: core.metrics.sealing_keys.set(followed.keys),
-        )
-        core.metrics.sealing_keys.set(len(store.sealing.keys))
-        resealer = Resealer(
-            held=keeper,
-            collections=(core.grants, core.rings),
-            source=store.key_source,
-            sealing=store.sealing,
-            follower=sealing,
-            clock=clock,
-            random=core.outside.random,
-            pace=reseal_pace(core.settings),
-            leads=store.leadership.leads,
-            report=lambda progress: _report_resealing(core.metrics, progress),
-        )
         jobs = BackgroundJobs(
             {
                 "keys": lambda: keeper.run(_report_keys),
-                "sealing keys": sealing.run,
-                "reseal": resealer.run,
                 "ended grants": lambda: follow_ended_grants(core.grants, ended),
-                "sweeper": sweeper.run,
-                "leadership": store.leadership.run,
+                **store_jobs(core, store, keeper),
                 **people.jobs,
             }
         )
@@ -264,11 +230,6 @@ def _report_keys(kept: Kept) -> None:
             "keys_not_refreshed",
             problem=str(kept.problem),
         )
-
-
-def _report_resealing(metrics: Metrics, progress: ResealProgress) -> None:
-    metrics.resealing.labels("rewritten").set(progress.rewritten)
-    metrics.resealing.labels("left").set(progress.left)
 
 
 def _counted_audit(metrics: Metrics) -> AuditLog:

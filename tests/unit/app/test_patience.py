@@ -78,8 +78,9 @@ def test_other_errors_are_not_waited_for() -> None:
     assert time.now == 0
 
 
-def test_each_reason_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_reason_is_told_at_once_and_every_ten_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.WARNING, logger="idp.app")
-    away, missing = StorageUnavailable("away"), Missing("missing")
-    wait_for(failing(away, away, missing, missing, away), Time())
+    wait_for(failing(*[StorageUnavailable("away")] * 25), Time())
     assert [record.getMessage() for record in caplog.records] == ["waiting_for_store"] * 3
