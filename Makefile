@@ -34,13 +34,13 @@ contracts: $(READY)
 	$(BIN)/lint-imports
 
 unit: $(READY)
-	$(BIN)/pytest -q -n 4 --dist worksteal -m "not servers"
+	$(BIN)/pytest -q -n 3 --dist worksteal -m "not servers"
 
 test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, Helm, Chromium
 	$(BIN)/python -m tests.kit.install
 
 test: test-setup lint types contracts ## everything, with real servers
-	$(BIN)/pytest -q -n 4 --dist worksteal -m "not servers"
+	$(BIN)/pytest -q -n 3 --dist worksteal -m "not servers"
 	$(BIN)/pytest -q -m servers
 
 bench: $(READY) ## measure, and print the table of bench/

@@ -222,9 +222,10 @@ class Collection(Generic[R]):
             ) from error
         except ValueError as error:
             raise Unreadable(
-                f"{where} does not open: it was changed or copied here by hand, or"
-                " sealed with a key that this server does not have; bring the sealing key back, or"
-                " delete the record"
+                f"{where} does not open: it belongs to another issuer, or was changed or copied"
+                " here by hand. A store serves one issuer: choose another namespace or database if"
+                f" something else than {self.issuer} is served from this one; else restore the"
+                " record or its sealing key from a backup, or delete the record"
             ) from error
 
     def _context(self, name: str) -> bytes:

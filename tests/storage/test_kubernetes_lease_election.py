@@ -175,6 +175,7 @@ def make(*names: str) -> tuple[SimulatedServer, list[Replica]]:
     return server, [Replica(name, Line(server)) for name in names]
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-12")
 @settings(max_examples=40)
 @given(seed=st.integers(0, 2**32))

@@ -37,6 +37,7 @@ def locked(path: Path) -> Iterator[None]:
         other.execute("ROLLBACK")
 
 
+@pytest.mark.servers
 @pytest.mark.covers("I-6", "CV-10")
 async def test_a_stuck_lock_is_unavailable_in_time_and_nothing_lands_later(path: Path) -> None:
     backend = await SqliteBackend.open(path)

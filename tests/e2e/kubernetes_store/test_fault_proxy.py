@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.kit.servers.fault_proxy import (
+from tests.kit.servers.fault_proxy import FaultProxy
+from tests.kit.servers.faults import (
     BlackHole,
-    FaultProxy,
     LosesAnswers,
     Refuses,
     SaysGone,

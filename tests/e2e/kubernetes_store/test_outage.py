@@ -14,11 +14,11 @@ import pytest
 from tests.kit.relying_party import Attempt, RelyingParty, Tokens, read_form, submit_login
 from tests.kit.scene import JANE, example_party, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
-from tests.kit.servers.fault_proxy import (
+from tests.kit.servers.fault_proxy import FaultProxy
+from tests.kit.servers.faults import (
     BlackHole,
     Dawdles,
     Fault,
-    FaultProxy,
     LosesAnswers,
     Refuses,
     SaysGone,

@@ -3,77 +3,35 @@
 import asyncio
 import contextlib
 import json
-import random
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 import aiohttp
 from aiohttp import web
 
 from tests.kit.servers.certificates import CertificateAuthority
+from tests.kit.servers.faults import (
+    BlackHole,
+    Dawdles,
+    Fault,
+    LosesAnswers,
+    Refuses,
+    refusal,
+    status,
+)
 from tests.kit.servers.loop_thread import LoopThread
 from tests.kit.servers.process import free_port
 
+__all__ = ["BlackHole", "Dawdles", "Fault", "FaultProxy", "LosesAnswers", "Refuses"]
+
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _HOP_BY_HOP = {"host", "connection", "transfer-encoding", "content-length", "keep-alive"}
-
-
-@dataclass(frozen=True, slots=True)
-class Refuses:
-    """Nothing listens, and whatever was open is reset (K-1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class BlackHole:
-    """Connections open, handshakes and requests are never answered, watches fall silent (K-2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dawdles:
-    """Each request waits before it is forwarded (K-3)."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Throttles:
-    """429 for every request but watches, with `Retry-After` (K-4)."""
-
-    retry_after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stumbles:
-    """A share of all requests is answered by one of these statuses instead (K-5)."""
-
-    share: float
-    statuses: Sequence[int] = (500, 502, 503, 504)
-    dice: random.Random = field(default_factory=lambda: random.Random(4))
-
-
-@dataclass(slots=True)
-class LosesAnswers:
-    """Writes are done, then the answer is lost (K-6): by a reset, or by silence.
-
-    Only the next `count` of them; None loses them all.
-    """
-
-    by: Literal["reset", "silence"] = "reset"
-    count: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SaysGone:
-    """410 for each list that goes on and each watch that resumes (K-8, K-9)."""
-
-
-Fault = Refuses | BlackHole | Dawdles | Throttles | Stumbles | LosesAnswers | SaysGone
 
 
 class FaultProxy:
@@ -221,7 +179,7 @@ class _Front:
             _abort(watch.request)
 
     async def expire_watches(self) -> None:
-        gone = {"type": "ERROR", "object": _status(410, "Expired")}
+        gone = {"type": "ERROR", "object": status(410, "Expired")}
         for watch in list(self._watches):
             # Between two events only: half a line would be another fault.
             while not watch.at_line_end:  # noqa: ASYNC110 - written by the relay, in chunks
@@ -259,8 +217,8 @@ class _Front:
             return await self._never(request)
         if isinstance(fault, Dawdles):
             await asyncio.sleep(fault.seconds)
-        if (refusal := _refusal(fault, request, is_watch=is_watch)) is not None:
-            return refusal
+        if (answer := refusal(fault, request, is_watch=is_watch)) is not None:
+            return answer
         try:
             return await self._forward(request, fault, is_watch=is_watch)
         except (aiohttp.ClientError, OSError):
@@ -332,37 +290,6 @@ class _Watch:
     request: web.BaseRequest
     response: web.StreamResponse
     at_line_end: bool = True
-
-
-def _refusal(
-    fault: Fault | None, request: web.BaseRequest, *, is_watch: bool
-) -> web.Response | None:
-    match fault:
-        case Throttles(retry_after) if not is_watch:
-            return _failure(429, "TooManyRequests", {"Retry-After": str(retry_after)})
-        case Stumbles(share, statuses, dice) if dice.random() < share:
-            return _failure(dice.choice(statuses), "InternalError")
-        case SaysGone() if is_watch and request.query.get("resourceVersion", "0") != "0":
-            return _failure(410, "Expired")
-        case SaysGone() if "continue" in request.query:
-            return _failure(410, "Expired")
-    return None
-
-
-def _failure(code: int, reason: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    return web.json_response(_status(code, reason), status=code, headers=headers)
-
-
-def _status(code: int, reason: str) -> Mapping[str, object]:
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": "a fault of the test",
-        "reason": reason,
-        "code": code,
-    }
 
 
 def _passed_on(headers: Mapping[str, str]) -> dict[str, str]:

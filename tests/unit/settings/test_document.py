@@ -52,6 +52,7 @@ def test_an_alias_bomb_is_one_problem(refuse_text: Refuse) -> None:
     assert "more than 100000 values, aliases followed" in problem.message
 
 
+@pytest.mark.servers
 def test_too_many_values_are_one_problem(refuse_text: Refuse) -> None:
     (problem,) = refuse_text("a: [" + "1," * 100_100 + "]")
     assert "more than 100000 values" in problem.message

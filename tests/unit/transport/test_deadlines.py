@@ -96,6 +96,7 @@ def test_empty_lines_do_not_keep_a_connection_open(server: RunningServer) -> Non
         assert seconds(began) < BRISK.head + SLACK
 
 
+@pytest.mark.servers
 @pytest.mark.covers("R-80")
 def test_idle_connection_is_closed_after_its_time_and_not_before(server: RunningServer) -> None:
     with server.connect() as sock:
@@ -136,6 +137,7 @@ def test_handler_has_no_deadline_here(app: EchoApp, server: RunningServer) -> No
         assert read_answer(sock).status == 200
 
 
+@pytest.mark.servers
 @pytest.mark.covers("R-80")
 def test_normal_requests_are_served_beside_500_slow_sockets(app: EchoApp) -> None:
     limits = replace(Limits(), head=2.0, sweep=0.1)

@@ -176,6 +176,7 @@ def test_large_input_leaves_no_memory_behind(server: RunningServer) -> None:
     assert resident_bytes() - before < 5 << 20
 
 
+@pytest.mark.servers
 @pytest.mark.covers("R-80", "R-81")
 def test_pipelining_without_reading_answers_is_held_up(server: RunningServer, app: EchoApp) -> None:
     app.asked.clear()

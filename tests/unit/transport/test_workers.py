@@ -69,6 +69,7 @@ def test_killed_worker_is_replaced_within_a_second_and_its_sibling_lives(tmp_pat
         assert victim not in after
 
 
+@pytest.mark.servers
 @pytest.mark.covers("P-12")
 def test_requests_go_on_while_workers_die(tmp_path: Path) -> None:
     with parent("serves", tmp_path / "state") as (_, port):
@@ -120,6 +121,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.servers
 @pytest.mark.covers("P-9")
 def test_worker_without_free_files_does_not_spin_and_recovers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:

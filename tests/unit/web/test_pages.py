@@ -139,6 +139,7 @@ def test_a_payload_in_every_argument_stays_text(render: Render, payload: str) ->
     assert _shown(payload) in _shown(page.text)
 
 
+@pytest.mark.servers
 @pytest.mark.covers("R-60")
 @given(value=st.text(min_size=1))
 def test_any_text_in_every_argument_leaves_the_elements_alone(value: str) -> None:

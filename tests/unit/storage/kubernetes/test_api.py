@@ -71,6 +71,7 @@ async def test_a_server_error_is_tried_again_and_counted_as_perhaps_done(status:
         assert (tries.made, tries.unknown) == (3, 2)
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-5")
 async def test_with_three_in_ten_attempts_failing_all_calls_succeed() -> None:
     statuses = itertools.cycle([None, 500, None, None, 503, None, 502, None, None, None])
@@ -125,6 +126,7 @@ async def test_a_short_break_is_bridged() -> None:
         await asyncio.gather(*calls)
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-2")
 async def test_a_black_hole_is_given_up_within_three_and_a_half_seconds() -> None:
     with socket.socket() as full:  # its backlog is full: further connections hang
@@ -145,6 +147,7 @@ async def test_a_black_hole_is_given_up_within_three_and_a_half_seconds() -> Non
             await api.close()
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-3")
 async def test_a_slow_server_is_given_up_by_all_who_wait_and_sees_at_most_32_writes() -> None:
     async with opened() as (server, api):
@@ -178,6 +181,7 @@ async def test_a_long_wait_is_passed_on() -> None:
             assert time.monotonic() - began_at < 0.5
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-4")
 async def test_an_overloaded_server_gets_few_more_requests_than_calls() -> None:
     async with opened() as (server, api):

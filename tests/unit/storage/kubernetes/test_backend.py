@@ -151,6 +151,7 @@ async def test_of_many_changes_at_once_the_losers_do_not_write() -> None:
         assert server.count("PUT") == 3
 
 
+@pytest.mark.servers
 async def test_of_many_reads_at_once_those_who_come_later_share_one() -> None:
     async with opened() as (server, backend):
         await backend.create(KIND, document())
@@ -176,6 +177,7 @@ async def test_of_many_reads_at_once_those_who_come_later_share_one() -> None:
         assert await backend.read(KIND, "a") == newest
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-3")
 async def test_whoever_waits_behind_a_slow_write_gives_up_in_time() -> None:
     async with opened() as (server, backend):
@@ -190,6 +192,7 @@ async def test_whoever_waits_behind_a_slow_write_gives_up_in_time() -> None:
         assert server.count("PUT") <= 2
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-3", "K-7")
 async def test_an_update_takes_no_longer_than_three_and_a_half_seconds() -> None:
     async with opened() as (server, backend):
@@ -336,6 +339,7 @@ async def test_a_watch_shows_what_was_done_after_its_call() -> None:
         assert seen[0].columns == {"user": "jane", "ended": "true"}
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-8")
 async def test_a_watch_that_cannot_begin_or_go_on_where_it_was_ends() -> None:
     async with opened() as (server, backend):
@@ -348,6 +352,7 @@ async def test_a_watch_that_cannot_begin_or_go_on_where_it_was_ends() -> None:
             server.faults.clear()
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-8")
 async def test_a_watch_shows_after_an_outage_what_happened_in_it() -> None:
     async with opened() as (server, backend):

@@ -67,6 +67,7 @@ async def watched(api: ApiServer, *, silence: float = SILENCE_SECONDS) -> list[s
     return [event["type"] async for event in events]
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-8")
 async def test_lines_may_be_cut_anywhere_and_long() -> None:
     short = line("ADDED", 2, text="ü日\u2028") + b"\n \n" + line("ODD", 4)
@@ -237,6 +238,7 @@ async def test_a_store_that_went_back_is_told_and_listed_anew(
         assert [record.getMessage() for record in caplog.records] == ["store_went_back"]
 
 
+@pytest.mark.servers
 @pytest.mark.covers("K-1")
 async def test_five_seconds_after_the_servers_return_all_is_well() -> None:
     async with opened("a") as (server, api):
