@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := idp connectors storage tests bench examples
 
+# Tests with servers of their own that bear company; end to end nobody else may take the processor.
+BESIDE := tests/storage tests/charts tests/unit
+
 .DEFAULT_GOAL := help
-.PHONY: help run check lint types contracts unit test test-setup bench format lock clean
+.PHONY: help run check lint types contracts unit test test-setup faults bench format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,7 +44,11 @@ test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, 
 
 test: test-setup lint types contracts ## everything, with real servers
 	$(BIN)/pytest -q -n 3 --dist worksteal -m "not servers"
-	$(BIN)/pytest -q -m servers
+	$(BIN)/pytest -q -n 2 --dist loadfile -m servers $(BESIDE)
+	$(BIN)/pytest -q -m servers $(BESIDE:%=--ignore=%)
+
+faults: test-setup ## races, outages and masses at full size, with figures; an hour
+	KUBE_IDP_FULL=1 KUBE_IDP_RACES=500 $(BIN)/pytest -q -s -m servers tests/e2e/kubernetes_store
 
 bench: $(READY) ## measure, and print the table of bench/
 	$(BIN)/python -m bench

@@ -117,9 +117,7 @@ def test_requests_fail_only_while_the_provider_is_down(
         for at, problem in load.problems:
             # The last half second of a drain is when the sockets close.
             assert down_at - 0.5 < at < up_at, f"{problem} {at - stopped_at:.2f} s after SIGTERM"
-            # What has just started says "503, come back" until it has read its store.
-            is_starting = problem == "503" and at > down_at
-            assert is_starting or problem.startswith("ConnectError"), problem
+            assert problem.startswith("ConnectError"), problem
 
 
 @pytest.mark.covers("R-33")

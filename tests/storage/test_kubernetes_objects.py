@@ -28,7 +28,8 @@ from storage.objects import (
     SecretForbidden,
     WrittenObject,
 )
-from tests.kit.servers.fault_proxy import FaultProxy, LosesAnswers, Refuses
+from tests.kit.servers.fault_proxy import FaultProxy
+from tests.kit.servers.faults import LosesAnswers, Refuses
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
 

@@ -15,7 +15,8 @@ from storage.kubernetes.access import from_kube_config
 from storage.kubernetes.api import open_api_server
 from storage.kubernetes.errors import Forbidden
 from storage.kubernetes.sealing_secret import SealingSecret
-from tests.kit.servers.fault_proxy import FaultProxy, LosesAnswers
+from tests.kit.servers.fault_proxy import FaultProxy
+from tests.kit.servers.faults import LosesAnswers
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
 

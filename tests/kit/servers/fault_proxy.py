@@ -28,8 +28,6 @@ from tests.kit.servers.faults import (
 from tests.kit.servers.loop_thread import LoopThread
 from tests.kit.servers.process import free_port
 
-__all__ = ["BlackHole", "Dawdles", "Fault", "FaultProxy", "LosesAnswers", "Refuses"]
-
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _HOP_BY_HOP = {"host", "connection", "transfer-encoding", "content-length", "keep-alive"}
 
