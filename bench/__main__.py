@@ -123,7 +123,7 @@ def requests_per_second(store: Store, seconds: int) -> str:
     if wrk is None:
         return "not measured: wrk is not installed (Debian's package wrk)"
     rates = []
-    with running_provider(store.section, workers=2) as running:
+    with running_provider(store.section, port=store.port, workers=2) as running:
         for path in ("/keys", "/.well-known/openid-configuration"):
             command = [wrk, "-t1", "-c64", f"-d{seconds}s", running.url + path]
             answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -154,7 +154,7 @@ _STORES = {"sqlite": sqlite_store, "kubernetes": kubernetes_store}
 
 
 def _section(store: Store, unit: float) -> list[str]:
-    with running_provider(store.section, workers=1) as running:
+    with running_provider(store.section, port=store.port, workers=1) as running:
         ready = running.seconds_to_ready
         table = [_line(figure) for figure in figures(running, store, unit)]
     return [
@@ -170,10 +170,10 @@ def _section(store: Store, unit: float) -> list[str]:
 
 
 def _long_figures(store: Store) -> list[str]:
-    with running_provider(store.section, workers=1) as running:
+    with running_provider(store.section, port=store.port, workers=1) as running:
         written = writes_of_strangers(running, store, 100_000)
     # Another one: here the throttle no longer listens to this address.
-    with running_provider(store.section, workers=1) as running:
+    with running_provider(store.section, port=store.port, workers=1) as running:
         memory = [f"{mb:.0f} MB after {n:,}" for n, mb in memory_after_logins(running)]
     return [
         "",

@@ -61,7 +61,8 @@ class Running:
     seconds_to_ready: float
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -69,9 +70,13 @@ def _free_port() -> int:
 
 
 @contextmanager
-def running_provider(storage: Mapping[str, object], *, workers: int) -> Iterator[Running]:
-    """Start a provider on a store, wait until it answers, stop it at the end."""
-    port = _free_port()
+def running_provider(
+    storage: Mapping[str, object], *, port: int, workers: int
+) -> Iterator[Running]:
+    """Start a provider on a store, wait until it answers, stop it at the end.
+
+    A store serves one issuer: whoever comes back to it takes the same port.
+    """
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         config = directory / "idp.yaml"

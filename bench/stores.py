@@ -8,10 +8,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.provider import free_port
 from tests.kit.install.binaries import find_binaries
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.etcd import Etcd
 from tests.kit.servers.kube_api_server import KubeApiServer
+from tests.kit.servers.kubernetes_store import install_crds
 
 _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
@@ -20,11 +22,13 @@ _WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 class Store:
     """A store: its section of the configuration, how often it was written to, and the limits.
 
-    Limits are CPU time of the provider, in RSA-2048 signatures.
+    The provider on it listens on `port`, which is part of its issuer. Limits are CPU time of the
+    provider, in RSA-2048 signatures.
     """
 
     name: str
     section: Mapping[str, object]
+    port: int
     writes: Callable[[], int]
     login: float
     refresh: float
@@ -38,6 +42,7 @@ def sqlite_store() -> Iterator[Store]:
         yield Store(
             name="SQLite",
             section={"type": "sqlite3", "config": {"file": str(file)}},
+            port=free_port(),
             writes=lambda: _changes_in(file),
             login=8,
             refresh=6,
@@ -60,13 +65,15 @@ def kubernetes_store() -> Iterator[Store]:
                 audit_level="Metadata",
             ) as kube,
         ):
+            install_crds(kube)
             kubeconfig = str(kube.admin_kubeconfig)
             yield Store(
                 name="Kubernetes",
                 section={
                     "type": "kubernetes",
-                    "config": {"kubeConfigFile": kubeconfig, "crdHandling": "ensure"},
+                    "config": {"kubeConfigFile": kubeconfig},
                 },
+                port=free_port(),
                 writes=lambda: _writes_of_requests(directory / "kube" / "audit.log"),
                 login=14,
                 refresh=10,
