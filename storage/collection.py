@@ -48,7 +48,8 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,251}[a-z0-9])?")
 _log = logging.getLogger("storage")
 
 
-def _log_unreadable(error: Unreadable) -> None:
+def log_unreadable(error: Unreadable) -> None:
+    """Name a record that does not open in the log."""
     _log.error("record_unreadable", extra={"problem": str(error)})
 
 
@@ -77,7 +78,7 @@ class Collection(Generic[R]):
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     monotonic: Callable[[], float] = time.monotonic
     random_bytes: Callable[[int], bytes] = secrets.token_bytes
-    on_unreadable: Callable[[Unreadable], None] = _log_unreadable
+    on_unreadable: Callable[[Unreadable], None] = log_unreadable
 
     async def get(self, name: str) -> Stored[R]:
         """Return the newest version. Raises NotFound, or Unreadable when it does not open."""

@@ -1,7 +1,6 @@
 """What most parts of the composition need, in one value."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,19 +14,17 @@ from idp.clock import Clock
 from idp.grants.recent import RecentGrants
 from idp.keys.jwks import new_signing_key
 from idp.keys.seal import SealingKeys
-from idp.log import AuditLog, log_event
+from idp.log import AuditLog
 from idp.metrics import Metrics
 from idp.oauth.client import Clients
 from idp.oauth.standing import Standings
 from idp.settings import Settings
 from storage.base import Backend, Unreadable
-from storage.collection import Collection
+from storage.collection import Collection, log_unreadable
 from storage.kinds import GRANTS, KEY_RINGS, Kind, Record
 from storage.records import Grant, KeyRing, SigningKey
 
 R = TypeVar("R", bound=Record)
-
-_log = logging.getLogger("idp.app")
 
 Connectors = Mapping[str, PasswordConnector]
 """All connectors by id."""
@@ -91,7 +88,7 @@ class Core:
     def _collection(self, kind: Kind[R]) -> Collection[R]:
         def unreadable(error: Unreadable) -> None:
             self.metrics.records_unreadable.labels(kind.name).inc()
-            log_event(_log, logging.ERROR, "record_unreadable", problem=str(error))
+            log_unreadable(error)
 
         return Collection(
             backend=self.backend,

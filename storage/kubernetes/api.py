@@ -26,6 +26,7 @@ from storage.kubernetes.patience import (
     Reachability,
     pause,
 )
+from storage.kubernetes.resources import STATE_GROUP
 from storage.kubernetes.wire import (
     JSON,
     Body,
@@ -291,5 +292,5 @@ def open_api_server(access: Access) -> ApiServer:
 
 def _denial(asked: Request) -> str:
     """Return what a refusal holds for: in our own group for a whole resource, else for one path."""
-    own = asked.path.startswith("/apis/state.kube-idp.dev/")
+    own = asked.path.startswith(f"/apis/{STATE_GROUP}/")
     return asked.subject if own else f"{asked.method} {asked.path}"
