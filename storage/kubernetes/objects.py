@@ -40,8 +40,9 @@ _READ_RULE = (
     " server's Role in namespace {1}"
 )
 _CREATE_RULE = (
-    'the server may not create it: add the rule {{apiGroups: [""], resources: [secrets], verbs:'
-    " [create]}} to the server's Role in namespace {1}"
+    "the server may not create it: set the chart's `rbac.generateClientSecrets`, which also lets it"
+    ' read them, or add the rule {{apiGroups: [""], resources: [secrets], verbs: [create]}} to the'
+    " server's Role in namespace {1}"
 )
 
 
