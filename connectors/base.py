@@ -16,7 +16,9 @@ class Identity:
 
     `user_id` is the connector's own immutable id and never the name that was typed; together with
     the connector's id it becomes `sub`. `connector_data` is the connector's private note to itself
-    for `refresh`; the provider stores it sealed and never reads it.
+    for `refresh`; the provider stores it sealed and never reads it. `claims` is whatever else the
+    connector knows, by the names of claims; `address.locality` is a member of `address`. One value
+    is a text in a token, several are a list.
     """
 
     user_id: str
@@ -26,6 +28,7 @@ class Identity:
     email_verified: bool = False
     groups: tuple[str, ...] = ()
     connector_data: str = ""
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
