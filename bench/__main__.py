@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from bench.api_calls import LIMIT_MS, costs_of_calls
 from bench.client import Connection, Operation, run_load
 from bench.measure import cpu_seconds, resident_megabytes, signature_seconds
 from bench.operations import Load, SignedIn
@@ -166,7 +167,15 @@ def _section(store: Store, unit: float) -> list[str]:
         "",
         f"One RSA-2048 signature took {unit * 1e6:.0f} us of CPU in this run. First answer"
         f" {ready:.2f} s after the start of the process.",
+        *_calls(store),
     ]
+
+
+def _calls(store: Store) -> list[str]:
+    if store.kubeconfig is None:
+        return []
+    costs = ", ".join(f"{cost:.2f} ms a {call}" for call, cost in costs_of_calls(store.kubeconfig))
+    return [f"CPU of our side for a request of the API server, at most {LIMIT_MS:g} ms: {costs}."]
 
 
 def _long_figures(store: Store) -> list[str]:

@@ -23,7 +23,7 @@ class Store:
     """A store: its section of the configuration, how often it was written to, and the limits.
 
     The provider on it listens on `port`, which is part of its issuer. Limits are CPU time of the
-    provider, in RSA-2048 signatures.
+    provider, in RSA-2048 signatures. `kubeconfig` leads to the API server where there is one.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Store:
     writes: Callable[[], int]
     login: float
     refresh: float
+    kubeconfig: Path | None = None
 
 
 @contextmanager
@@ -77,6 +78,7 @@ def kubernetes_store() -> Iterator[Store]:
                 writes=lambda: _writes_of_requests(directory / "kube" / "audit.log"),
                 login=14,
                 refresh=10,
+                kubeconfig=kube.admin_kubeconfig,
             )
 
 
