@@ -36,6 +36,7 @@ from idp.oauth.errors import TooManyAttempts
 from idp.settings import Settings
 from idp.tokens.access import IssuedTokens
 from idp.tokens.issue import TokenIssuer
+from idp.web.answers import Answers
 from idp.web.approval import ApprovalEndpoint
 from idp.web.authorize import AuthorizeEndpoint
 from idp.web.cookies import BrowserCookies, cookie_name
@@ -158,7 +159,6 @@ def _login_parts(
         renderer=renderer,
     )
     ending = Ending(
-        issuer=settings.issuer,
         base_path=core.base_path,
         steps=step_policy(core),
         states=states,
@@ -248,9 +248,7 @@ def renderer_of(settings: Settings, metrics: Metrics) -> Renderer:
         theme=frontend.theme,
     )
     return Renderer(
-        issuer=settings.issuer,
-        pages=Pages(branding),
-        branding=branding,
+        answers=Answers(issuer=settings.issuer, pages=Pages(branding), branding=branding),
         metrics=metrics,
         logger=logging.getLogger("idp.web"),
     )

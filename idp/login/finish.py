@@ -1,9 +1,8 @@
-"""The end of a login: the first and only write, and the address that carries the code."""
+"""The end of a login: the first and only write, and what the client is answered."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import quote, urlencode
 
 from connectors.base import AccountLocked, Identity, Refreshable
 from idp.clock import Clock
@@ -30,23 +29,10 @@ class AlreadyUsed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A login that is done: where to go, and the code for those who have to copy it."""
+    """A login that is done: where to go, and what to say there."""
 
     target: Target
-    code: str
-
-
-def redirect_location(target: Target, issuer: str, answer: dict[str, str]) -> str:
-    """Return the client's address with an answer in its query.
-
-    `state` goes back as it came and `iss` names us on success and error alike (RFC 9207 section 2).
-    """
-    pairs = dict(answer)
-    if target.state is not None:
-        pairs["state"] = target.state
-    pairs["iss"] = issuer
-    separator = "&" if "?" in target.redirect_uri else "?"
-    return target.redirect_uri + separator + urlencode(pairs, quote_via=quote)
+    answer: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +55,7 @@ class LoginFinisher:
     async def finish(
         self, state: LoginState, identity: Identity, authenticated_at: datetime
     ) -> Finished:
-        """Store the grant and return its code.
+        """Store the grant and return the answer with its code.
 
         Raises AccountLocked, Refused when the person is not the one that `id_token_hint` names,
         TokenTooLarge before anything is written, AlreadyUsed when the same form was finished and
@@ -90,7 +76,7 @@ class LoginFinisher:
                 grant=grant.name,
             )
         code = self.handles.code(grant.name, grant.seed)
-        return Finished(target=state.request.target, code=code)
+        return Finished(target=state.request.target, answer={"code": code})
 
     def check(self, state: LoginState, identity: Identity, authenticated_at: datetime) -> Grant:
         """Return the grant that would be stored. Raises as `finish`, and writes nothing."""

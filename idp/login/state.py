@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from connectors.base import Identity
 from idp.clock import Clock, epoch_seconds
 from idp.oauth.authorize import AuthorizationRequest, Target
+from idp.oauth.response_modes import ResponseMode
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -147,6 +148,7 @@ def _login_members(state: LoginState) -> dict[str, Any]:
         "client_id": request.target.client_id,
         "redirect_uri": request.target.redirect_uri,
         "state": request.target.state,
+        "response_mode": request.target.response_mode,
         "scopes": request.scopes,
         "peers": request.peers,
         "nonce": request.nonce,
@@ -166,6 +168,7 @@ def _read_login(members: Mapping[str, Any]) -> LoginState:
             client_id=members["client_id"],
             redirect_uri=members["redirect_uri"],
             state=members["state"],
+            response_mode=ResponseMode(members.get("response_mode", ResponseMode.QUERY)),
         ),
         scopes=tuple(members["scopes"]),
         peers=tuple(members["peers"]),

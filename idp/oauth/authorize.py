@@ -23,6 +23,7 @@ from idp.oauth.params import Parameters
 from idp.oauth.pkce import check_challenge
 from idp.oauth.prompt import read_max_age, read_prompt
 from idp.oauth.redirects import redirect_uri_allowed
+from idp.oauth.response_modes import ResponseMode, check_state, mode_of, read_mode
 from idp.oauth.scopes import read_scope
 
 LONGEST_REQUEST = 8 * 1024
@@ -35,10 +36,11 @@ class Target:
     client_id: str
     redirect_uri: str
     state: str | None
+    response_mode: ResponseMode = ResponseMode.QUERY
 
 
 class Refused(Exception):
-    """An error that the client itself is told, by a redirect to its checked address."""
+    """An error that the client itself is told, at its checked address and in its mode."""
 
     def __init__(self, target: Target, error: OAuthError) -> None:
         super().__init__(error.description)
@@ -102,8 +104,13 @@ def target_of(parameters: Parameters, clients: Clients) -> Target:
             " which are compared byte for byte. The people who run it must register the address"
             " exactly as it is sent.",
         )
-    state = None if "state" in parameters.repeated else parameters.get("state")
-    return Target(client_id=client.id, redirect_uri=redirect_uri, state=state)
+    once = parameters.once
+    return Target(
+        client_id=client.id,
+        redirect_uri=redirect_uri,
+        state=once("state"),
+        response_mode=mode_of(once("response_mode"), once("response_type") or "", redirect_uri),
+    )
 
 
 def check_target(target: Target, clients: Clients) -> None:
@@ -136,7 +143,7 @@ def _read_trusted(
     parameters.refuse_repeated()
     _check_size(parameters)
     _check_not_offered(parameters)
-    _check_response(parameters)
+    _check_response(parameters, target)
     scope = read_scope(parameters.get("scope"), client=client, clients=rules.clients)
     prompts = read_prompt(parameters.get("prompt"), parameters.get("approval_prompt"))
     max_age = read_max_age(parameters.get("max_age"))
@@ -175,8 +182,9 @@ def _check_not_offered(parameters: Parameters) -> None:
         raise RegistrationNotSupported("registration is not served: register the client first.")
 
 
-def _check_response(parameters: Parameters) -> None:
-    if parameters.require("response_type") != "code":
+def _check_response(parameters: Parameters, target: Target) -> None:
+    response_type = parameters.require("response_type")
+    if response_type != "code":
         raise UnsupportedResponseType("Only response_type=code is served.")
-    if parameters.get("response_mode") not in (None, "query"):
-        raise InvalidRequest("Only response_mode=query is served.")
+    read_mode(parameters.get("response_mode"), response_type, target.redirect_uri)
+    check_state(target.response_mode, target.state)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from idp.oauth import prompt
 from idp.oauth.claims import SUPPORTED
 from idp.oauth.client_auth import METHODS
+from idp.oauth.response_modes import ResponseMode
 from idp.oauth.scopes import ADVERTISED, OFFLINE_ACCESS
 
 
@@ -29,7 +30,7 @@ def discovery_document(served: Served) -> bytes:
         "jwks_uri": issuer + "/keys",
         "userinfo_endpoint": issuer + "/userinfo",
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": [mode.value for mode in ResponseMode],
         "grant_types_supported": sorted(served.grant_types),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": sorted(served.signing_algorithms),

@@ -29,6 +29,13 @@ class Parameters:
         """Return the value, or None when it was omitted or empty."""
         return self.values.get(name) or None
 
+    def once(self, name: str) -> str | None:
+        """Return the value, or None when it was omitted, empty or sent more than once.
+
+        For what must be known before the whole request is judged.
+        """
+        return None if name in self.repeated else self.get(name)
+
     def require(self, name: str) -> str:
         """Return the value. Raises InvalidRequest that names the parameter."""
         value = self.get(name)

@@ -16,7 +16,8 @@ from idp.oauth.authorize import (
 )
 from idp.oauth.errors import InvalidRequest, Untrusted
 from idp.oauth.params import Parameters, parse_parameters
-from idp.web.errors import NO_STORE, Renderer
+from idp.web.answers import NO_STORE
+from idp.web.errors import Renderer
 from idp.web.forms import read_body
 from idp.web.login import LoginForm
 from idp.web.pages import ConnectorChoice

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from connectors.base import AccessRefused, AccountLocked, ConnectorUnavailable
 from idp.grants.base import RETRY_AFTER, retry_after, store_is_away
 from idp.log import log_event, request_id_var
-from idp.login.finish import AlreadyUsed, redirect_location
+from idp.login.finish import AlreadyUsed
 from idp.login.state import OtherBrowser, StateBroken, StateExpired
 from idp.login.throttle import Throttled
 from idp.metrics import Metrics
@@ -32,13 +32,12 @@ from idp.oauth.errors import (
 )
 from idp.oauth.redirects import OUT_OF_BAND
 from idp.tokens.size import TokenTooLarge
+from idp.web.answers import NO_STORE, Answers
 from idp.web.forms import BodyTooLarge
-from idp.web.pages import Branding, Pages, content_security_policy
+from idp.web.pages import Pages
 from storage.base import SealUnknown, StorageUnavailable
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-NO_STORE = {"cache-control": "no-store"}
 
 
 class CrossSite(Exception):
@@ -138,11 +137,14 @@ _FAULT = ServerError("A fault of the provider. Tell its administrator the reques
 class Renderer:
     """Wraps endpoints so that whatever they raise becomes the right answer."""
 
-    issuer: str
-    pages: Pages
-    branding: Branding
+    answers: Answers
     metrics: Metrics
     logger: logging.Logger
+
+    @property
+    def pages(self) -> Pages:
+        """Return what makes the HTML of pages."""
+        return self.answers.pages
 
     def resource(self, endpoint: Endpoint) -> Endpoint:
         """Return an endpoint that wants an access token: its errors say so (RFC 6750 section 3)."""
@@ -195,16 +197,8 @@ class Renderer:
         return answer
 
     def html(self, text: str, *, status: int = 200, form_action: tuple[str, ...] = ()) -> Response:
-        """Return one of our pages with the headers that all of them have (R-55 to R-57)."""
-        headers = {
-            **NO_STORE,
-            "content-security-policy": content_security_policy(
-                self.branding, form_action=form_action
-            ),
-            "x-frame-options": "DENY",
-            "cross-origin-opener-policy": "same-origin",
-        }
-        return HTMLResponse(text, status_code=status, headers=headers)
+        """Return one of our pages with the headers that all of them have."""
+        return self.answers.html(text, status=status, form_action=form_action)
 
     def error_page(self, text: "_PageText") -> Response:
         """Return an error page with the request id under which the log has the rest."""
@@ -241,7 +235,7 @@ class Renderer:
         return self._json_error(TemporarilyUnavailable(_STARTING.message, RETRY_AFTER))
 
     def refused(self, refused: Refused) -> Response:
-        """Return the redirect that tells the client (RFC 6749 section 4.1.2.1)."""
+        """Return what tells the client, in its response mode (RFC 6749 section 4.1.2.1)."""
         error = refused.error
         log_event(
             self.logger,
@@ -256,8 +250,7 @@ class Renderer:
                 _PageText(400, "The sign‑in was refused", error.description, _START_AGAIN)
             )
         answer = {"error": error.code, "error_description": error.description}
-        location = redirect_location(refused.target, self.issuer, answer)
-        return RedirectResponse(location, status_code=303, headers=NO_STORE)
+        return self.answers.deliver(refused.target, answer)
 
     def _page_error(self, error: Exception) -> Response:
         if isinstance(error, StorageUnavailable):
@@ -303,7 +296,7 @@ class Renderer:
     def _json_error(self, error: OAuthError) -> Response:
         response = _json(error.status, error.code, error.description)
         if isinstance(error, InvalidClient):
-            response.headers["www-authenticate"] = f'Basic realm="{self.issuer}"'
+            response.headers["www-authenticate"] = f'Basic realm="{self.answers.issuer}"'
         if isinstance(error, InvalidToken | InsufficientScope):
             description = f', error_description="{error.description}"'
             response.headers["www-authenticate"] = self._bearer(error.code) + description
@@ -312,7 +305,7 @@ class Renderer:
         return response
 
     def _bearer(self, code: str) -> str:
-        return f'Bearer realm="{self.issuer}", error="{code}"'
+        return f'Bearer realm="{self.answers.issuer}", error="{code}"'
 
     def _note_store(self, error: StorageUnavailable) -> None:
         self.metrics.store_failures.inc()

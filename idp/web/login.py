@@ -25,8 +25,9 @@ from idp.metrics import Metrics
 from idp.oauth.authorize import check_target
 from idp.oauth.client import Clients
 from idp.tokens.authorization import needed_of
+from idp.web.answers import form_sources
 from idp.web.cookies import Browser, BrowserCookies
-from idp.web.ending import Ending, redirect_sources
+from idp.web.ending import Ending
 from idp.web.errors import Renderer
 from idp.web.forms import read_page_form
 from idp.web.origin import check_same_origin
@@ -82,9 +83,7 @@ class LoginForm:
             client_name=self.clients[target.client_id].name,
         )
         status = 200 if error is None else 401
-        return self.renderer.html(
-            page, status=status, form_action=redirect_sources(target.redirect_uri)
-        )
+        return self.renderer.html(page, status=status, form_action=form_sources(target))
 
 
 @dataclass(frozen=True, slots=True)

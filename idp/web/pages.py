@@ -1,11 +1,13 @@
 """The HTML of every page: values in, text out, nothing about HTTP.
 
 Every value is escaped by the templates. Addresses get a second look, because escaping does not make
-`javascript:` harmless: only paths of our own are ever put into a link or a form.
+`javascript:` harmless: only paths of our own are ever put into a link or a form, and the address of
+a client into the one form that carries its answer.
 """
 
 import hashlib
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -20,6 +22,13 @@ Theme = Literal["auto", "light", "dark"]
 
 WRONG_CREDENTIALS = "These two do not belong together. Please check both and try again."
 """The one text for every failed password (R-66): it must not say which part was wrong."""
+
+SUBMIT_SCRIPT = "document.forms[0].submit()"
+"""The one script of all pages: it sends the form that carries an answer to a client."""
+
+_SUBMIT_HASH = b64encode(hashlib.sha256(SUBMIT_SCRIPT.encode()).digest()).decode()
+SUBMIT_SCRIPT_SOURCE = f"'sha256-{_SUBMIT_HASH}'"
+"""The script's source in a Content-Security-Policy: this text and no other may run."""
 
 _OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")
 _CSP_SOURCE = re.compile(r"[\x21-\x2b\x2d-\x3a\x3c-\x7e]+")  # visible ASCII but for , and ;
@@ -170,6 +179,18 @@ class Pages:
         """Return the page to copy a code from, for clients that have no address of their own."""
         return self._render("out_of_band.html", code=code)
 
+    def form_post(self, *, action: str, members: Mapping[str, str]) -> str:
+        """Return the form that brings an answer to a client, and a button for want of scripts.
+
+        `action` is a checked redirect URI. Form Post Response Mode section 2.
+        """
+        return self._render(
+            "form_post.html",
+            action=_required_web_address(action),
+            members=members.items(),
+            script=SUBMIT_SCRIPT,
+        )
+
     def home(self, *, issuer: str, discovery_url: str) -> str:
         """Return the page at the issuer's own address; both addresses are the server's own."""
         return self._render("home.html", issuer=issuer, discovery_url=discovery_url)
@@ -211,11 +232,14 @@ def own_path(url: str | None) -> str | None:
 
 
 @lru_cache(maxsize=256)
-def content_security_policy(branding: Branding, *, form_action: tuple[str, ...]) -> str:
-    """Return the policy that every page works under: no script at all (R-55, R-56).
+def content_security_policy(
+    branding: Branding, *, form_action: tuple[str, ...], scripts: tuple[str, ...] = ()
+) -> str:
+    """Return the policy that every page works under (R-55, R-56).
 
     `form_action` are CSP sources such as "'self'", "https://app.example.com" or "com.example.app:";
-    none forbids forms. Raises ValueError for a source that would add a directive.
+    none forbids forms. `scripts` are the hashes of the scripts that may run, on most pages none.
+    Raises ValueError for a source that would add a directive.
     """
     images = ["'self'", _origin(branding.logo_url or "")]
     directives = {
@@ -225,6 +249,7 @@ def content_security_policy(branding: Branding, *, form_action: tuple[str, ...])
         "form-action": list(form_action) or ["'none'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
+        **({"script-src": list(scripts)} if scripts else {}),
     }
     for source in (source for sources in directives.values() for source in sources):
         if not _CSP_SOURCE.fullmatch(source):
@@ -256,6 +281,12 @@ def _asset_path(name: str) -> str:
 def _required_path(url: str) -> str:
     if own_path(url) is None:
         raise ValueError("a page was given an address that is no path of this server")
+    return url
+
+
+def _required_web_address(url: str) -> str:
+    if _origin(url) is None:
+        raise ValueError("a form to a client was given an address that is not http or https")
     return url
 
 

@@ -8,8 +8,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from idp.web.answers import NO_STORE
 from idp.web.cors import Cors
-from idp.web.errors import NO_STORE, Endpoint, Renderer
+from idp.web.errors import Endpoint, Renderer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
-from idp.web.errors import NO_STORE, Endpoint
+from idp.web.answers import NO_STORE
+from idp.web.errors import Endpoint
 
 Check = Callable[[], str]
 """Returns "ok", or a word that says what is wrong."""

@@ -13,7 +13,7 @@ from idp.oauth.client import Client
 from idp.oauth.client_auth import Credentials, read_credentials
 from idp.oauth.errors import InvalidRequest, OAuthError, UnauthorizedClient, UnsupportedGrantType
 from idp.oauth.params import Parameters
-from idp.web.errors import NO_STORE
+from idp.web.answers import NO_STORE
 from idp.web.forms import read_form, read_query, single_authorization
 
 _CREDENTIALS = frozenset(("client_id", "client_secret", "code", "refresh_token"))

@@ -14,7 +14,7 @@ from idp.oauth.params import NO_PARAMETERS, Parameters
 from idp.oauth.scopes import OPENID
 from idp.oauth.standing import Standings, token_counts
 from idp.tokens.issue import GRANT_CLAIM
-from idp.web.errors import NO_STORE
+from idp.web.answers import NO_STORE
 from idp.web.forms import read_optional_form, read_query, single_authorization
 
 

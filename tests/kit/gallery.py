@@ -79,6 +79,10 @@ def realistic() -> Mapping[str, str]:
             "out-of-band": pages.out_of_band(
                 code="b3x7kq2m5n8p4r6t9v1w.0.Zk3qv8XW4nB7mR2tY6uJ5hL9"
             ),
+            "form-post": pages.form_post(
+                action="https://app.example.com/callback",
+                members={"code": "b3x7kq2m5n8p4r6t9v1w.0.Zk3q", "state": "s"},
+            ),
             "home": pages.home(
                 issuer="https://login.example.com",
                 discovery_url="https://login.example.com/.well-known/openid-configuration",
@@ -121,6 +125,9 @@ def extreme() -> Mapping[str, str]:
                 request_id=LONG,
             ),
             "extreme-out-of-band": pages.out_of_band(code=LONG * 2),
+            "extreme-form-post": pages.form_post(
+                action=f"https://app.example.com/{LONG}", members={"state": MARKUP, MARKUP: LONG}
+            ),
             "extreme-home": pages.home(issuer=f"https://{LONG}/", discovery_url=f"https://{LONG}/"),
         }
     )

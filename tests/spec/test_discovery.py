@@ -122,7 +122,7 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
         "jwks_uri": ISSUER + "/keys",
         "userinfo_endpoint": ISSUER + "/userinfo",
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": ["query", "fragment", "form_post"],
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],

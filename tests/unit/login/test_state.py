@@ -20,6 +20,7 @@ from idp.login.state import (
     StateExpired,
 )
 from idp.oauth.authorize import AuthorizationRequest, Target
+from idp.oauth.response_modes import ResponseMode
 from tests.kit.clock import HandClock
 
 KEY = SealingKey(b"k" * 32)
@@ -39,7 +40,11 @@ some = st.lists(texts, max_size=4).map(tuple)
 requests = st.builds(
     AuthorizationRequest,
     target=st.builds(
-        Target, client_id=texts, redirect_uri=texts, state=st.one_of(st.none(), texts)
+        Target,
+        client_id=texts,
+        redirect_uri=texts,
+        state=st.one_of(st.none(), texts),
+        response_mode=st.sampled_from(ResponseMode),
     ),
     scopes=some,
     peers=some,

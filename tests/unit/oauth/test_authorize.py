@@ -136,8 +136,6 @@ def test_a_state_that_comes_twice_is_not_sent_back() -> None:
         ({"response_type": "CODE"}, "unsupported_response_type"),
         ({"response_type": "code "}, "unsupported_response_type"),
         ({"response_type": "none"}, "unsupported_response_type"),
-        ({"response_mode": "fragment"}, "invalid_request"),
-        ({"response_mode": "form_post"}, "invalid_request"),
         ({"response_mode": "form_post.jwt"}, "invalid_request"),
         ({"response_mode": "x"}, "invalid_request"),
         ({"scope": 'openid "'}, "invalid_scope"),

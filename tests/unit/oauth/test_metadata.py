@@ -39,7 +39,7 @@ def test_the_issuer_is_the_configured_one_byte_for_byte(issuer: str) -> None:
 def test_what_is_not_served_is_said_not_to_be() -> None:
     found = document()
     assert found["response_types_supported"] == ["code"]
-    assert found["response_modes_supported"] == ["query"]
+    assert found["response_modes_supported"] == ["query", "fragment", "form_post"]
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert found["claims_parameter_supported"] is False
     assert found["request_parameter_supported"] is False
