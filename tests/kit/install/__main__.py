@@ -3,18 +3,23 @@
 import fcntl
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TextIO
 
 from tests.kit.install.binaries import (
+    Binaries,
+    OpenLdap,
     ServersMissing,
     cache_directory,
     find_binaries,
     find_chromium,
+    find_openldap,
     find_server,
 )
 from tests.kit.install.build import BuildFailed, build, etcd, helm, kubernetes
-from tests.kit.install.debian import ChromiumNotInstalled, install_chromium
+from tests.kit.install.debian import CHROMIUM, SLAPD, PackagesNotInstalled, install_packages
 from tests.kit.install.golang import GoMissing, find_or_install_go
 
 
@@ -27,14 +32,23 @@ def install() -> None:
         # We hold the lock, so these are leftovers of a run that was killed.
         for leftover in cache.glob("building-*"):
             shutil.rmtree(leftover)
-        if find_chromium() is None:
-            install_chromium()
+        _install_packages()
         if find_server("etcd") is None:
             build(etcd(), go=find_or_install_go())
         if find_server("kube-apiserver") is None or find_server("kubectl") is None:
             build(kubernetes(), go=find_or_install_go())
         if find_server("helm") is None:
             build(helm(), go=find_or_install_go())
+
+
+def _install_packages() -> None:
+    missing = [] if find_chromium() is not None else [CHROMIUM]
+    try:
+        find_openldap()
+    except ServersMissing:
+        missing.append(SLAPD)
+    if missing:
+        install_packages(missing)
 
 
 def _wait_for(lock: TextIO) -> None:
@@ -45,16 +59,21 @@ def _wait_for(lock: TextIO) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
+def _places(programs: Binaries | OpenLdap) -> Sequence[tuple[str, Path]]:
+    names = [field.name for field in fields(programs)]
+    return [(name.replace("_", "-"), getattr(programs, name)) for name in names]
+
+
 def main() -> int:
     """Install, print where everything is, and return the exit status."""
     try:
         install()
-        found = find_binaries()
-    except (BuildFailed, ChromiumNotInstalled, GoMissing, ServersMissing) as problem:
+        found = [*_places(find_binaries()), *_places(find_openldap())]
+    except (BuildFailed, GoMissing, PackagesNotInstalled, ServersMissing) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
-    for field in fields(found):
-        print(f"{field.name.replace('_', '-'):15} {getattr(found, field.name)}")
+    for name, path in found:
+        print(f"{name:15} {path}")
     return 0
 
 

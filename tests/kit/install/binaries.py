@@ -40,6 +40,14 @@ class Binaries:
     chromium: Path
 
 
+@dataclass(frozen=True, slots=True)
+class OpenLdap:
+    """The directory server and the client that changes it; the other clients lie beside that."""
+
+    slapd: Path
+    ldapmodify: Path
+
+
 def cache_directory() -> Path:
     """Return the directory that outlives test runs, from `$KUBE_IDP_CACHE` if that is set."""
     configured = os.environ.get("KUBE_IDP_CACHE")
@@ -100,6 +108,15 @@ def find_chromium() -> Path | None:
     return next((Path(name) for name in candidates if name and os.access(name, os.X_OK)), None)
 
 
+def find_openldap() -> OpenLdap:
+    """Return OpenLDAP's programs, or raise `ServersMissing` naming what is not there."""
+    found = {name: _find_debian(name) for name in ("slapd", "ldapmodify")}
+    missing = sorted(name for name, path in found.items() if path is None)
+    if missing:
+        raise ServersMissing(f"not installed: {', '.join(missing)}; run `make test-setup`")
+    return OpenLdap(**{name: path for name, path in found.items() if path is not None})
+
+
 def is_usable(name: str, path: Path) -> bool:
     """Ask a program for its version; only a plain `X.Y.Z` counts, a vendor's own build does not."""
     if not os.access(path, os.X_OK):
@@ -112,3 +129,9 @@ def is_usable(name: str, path: Path) -> bool:
         return False
     found = _VERSION.search(answer.stdout)
     return found is not None and (int(found[1]), int(found[2])) >= _OLDEST[name]
+
+
+def _find_debian(name: str) -> Path | None:
+    # Servers are seldom on the `PATH` of a person.
+    candidates = [f"/usr/sbin/{name}", f"/usr/bin/{name}", shutil.which(name)]
+    return next((Path(each) for each in candidates if each and os.access(each, os.X_OK)), None)
