@@ -8,7 +8,7 @@ from idp.app.core import Surroundings
 from idp.app.values import LOCAL, clients_of, local_users_of
 from idp.login.usernames import canonical
 from idp.metrics import Metrics
-from idp.oauth.client import Clients
+from idp.oauth.client import Clients, served
 from idp.oauth.standing import NO_STANDINGS, Standings
 from idp.objects import ObjectHooks, live_objects
 from idp.objects.assembly import ObjectSettings, Timing
@@ -39,7 +39,8 @@ class People:
 def people_of_file(settings: Settings, *, random: Callable[[int], bytes]) -> People:
     """Return who stands in the configuration file: nobody else can write to the store."""
     users = LocalUsers.of(local_users_of(settings), canonical=canonical, random=random)
-    return People(clients=clients_of(settings), users=lambda: users, standings=NO_STANDINGS)
+    clients = served(clients_of(settings).values())
+    return People(clients=clients, users=lambda: users, standings=NO_STANDINGS)
 
 
 def people_of_objects(

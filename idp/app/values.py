@@ -16,7 +16,7 @@ from idp.keys.rotate import Pace
 from idp.login.client_address import client_address, source_of
 from idp.login.steps import StepPolicy
 from idp.oauth.client import Client, secret_hash
-from idp.settings import Settings
+from idp.settings import Settings, StaticClient
 from idp.tokens.refresh import RefreshPolicy
 from idp.web.authorize import ConnectorInfo
 from idp.web.cors import Cors
@@ -32,19 +32,24 @@ LOCAL = "local"
 
 
 def clients_of(settings: Settings) -> dict[str, Client]:
-    return {
-        client.id: Client(
-            id=client.id,
-            name=client.name,
-            secret_hashes=(
-                () if client.secret is None else (secret_hash(client.secret.get_secret_value()),)
-            ),
-            redirect_uris=client.redirect_uris,
-            trusted_peers=frozenset(client.trusted_peers),
-            credentials_groups=client.client_credentials_claims.groups,
-        )
-        for client in settings.static_clients
-    }
+    """Return all clients of the file, also those that are switched off."""
+    return {client.id: _client_of(client) for client in settings.static_clients}
+
+
+def _client_of(said: StaticClient) -> Client:
+    client = Client(
+        id=said.id,
+        name=said.name,
+        secret_hashes=tuple(
+            secret_hash(secret.get_secret_value())
+            for secret in (said.secret, said.previous_secret)
+            if secret is not None
+        ),
+        redirect_uris=said.redirect_uris,
+        trusted_peers=frozenset(said.trusted_peers),
+        credentials_groups=said.client_credentials_claims.groups,
+    )
+    return said.said_of(client)
 
 
 def connector_infos(settings: Settings) -> list[ConnectorInfo]:

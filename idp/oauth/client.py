@@ -1,8 +1,25 @@
-"""What a client is: an application that people sign in to, or that signs in itself."""
+"""What a client is: an application that people sign in to, or that signs in itself.
+
+Everything an operator can say of one client is here as a value; what is not said is the provider's
+own default, so that a client of name, secret and addresses is what it always was.
+"""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final, Literal
+
+AuthMethod = Literal["", "none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+"""`token_endpoint_auth_method` (OIDC Core section 9). "" is a secret, sent either way, or none."""
+
+PRIVATE_KEY_JWT: Final = "private_key_jwt"
+
+OfflineAccess = Literal["requested", "always", "never"]
+"""Whether a login may be renewed: if `offline_access` is asked for, as if it was, or not at all."""
+
+NO_END: Final = timedelta.max
+"""The lifetime of a refresh token that never runs out."""
 
 
 def secret_hash(secret: str) -> bytes:
@@ -15,21 +32,112 @@ def secret_hash(secret: str) -> bytes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What a client may use; an empty set means whatever the provider has, as with Dex.
+
+    `audiences` are ids of other clients; each of them must trust this one besides.
+    """
+
+    connectors: frozenset[str] = frozenset()
+    grant_types: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+    audiences: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRules:
+    """How a client's tokens are made. None is the provider's default, "" its first algorithm.
+
+    `refresh_idle` and `refresh_absolute` may be NO_END. `ends_with_session` is Dex's
+    `refreshTokenLifetime: session`.
+    """
+
+    id_token_lifetime: timedelta | None = None
+    access_token_lifetime: timedelta | None = None
+    refresh_idle: timedelta | None = None
+    refresh_absolute: timedelta | None = None
+    id_token_alg: str = ""
+    offline_access: OfflineAccess = "requested"
+    ends_with_session: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogoutRules:
+    """Where people and notices go when a session ends; "" is nowhere.
+
+    OIDC RP-Initiated, Back-Channel and Front-Channel Logout, section 2 of each.
+    """
+
+    redirect_uris: tuple[str, ...] = ()
+    backchannel_uri: str = ""
+    backchannel_session_required: bool = False
+    frontchannel_uri: str = ""
+    frontchannel_session_required: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientKeys:
+    """The public keys that a client signs with: JSON of a key set, or where it is; "" is none."""
+
+    jwks: str = ""
+    jwks_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestObjectRules:
+    """What a client's request objects must be (RFC 9101). "" is any algorithm that is served."""
+
+    request_uris: tuple[str, ...] = ()
+    signing_alg: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientLinks:
+    """What people are shown of a client, and where it wants logins to begin; "" is nothing."""
+
+    logo_uri: str = ""
+    tos_uri: str = ""
+    policy_uri: str = ""
+    initiate_login_uri: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A registered client. `secret_hashes` is empty for a public client, and only for one."""
+    """A registered client.
+
+    `secret_hashes` has two entries while a secret is being replaced. `pkce_required` and
+    `sso_shared_with` are None for the provider's default; the latter may hold "*", for everybody. A
+    `disabled` client is in no mapping that requests look into.
+    """
 
     id: str
     name: str
     secret_hashes: tuple[bytes, ...] = field(default=(), repr=False)
+    auth_method: AuthMethod = ""
+    keys: ClientKeys = ClientKeys()
     redirect_uris: tuple[str, ...] = ()
     trusted_peers: frozenset[str] = frozenset()
     credentials_groups: tuple[str, ...] = ()
+    disabled: bool = False
+    allowed: Allowed = Allowed()
+    tokens: TokenRules = TokenRules()
+    pkce_required: bool | None = None
+    skip_approval: bool = False
+    sso_shared_with: frozenset[str] | None = None
+    logout: LogoutRules = LogoutRules()
+    request_objects: RequestObjectRules = RequestObjectRules()
+    links: ClientLinks = ClientLinks()
 
     @property
     def is_public(self) -> bool:
-        """Return whether the client cannot keep a secret (RFC 6749 section 2.1)."""
-        return not self.secret_hashes
+        """Return whether the client cannot prove who it is (RFC 6749 section 2.1)."""
+        return not self.secret_hashes and self.auth_method != PRIVATE_KEY_JWT
 
 
 Clients = Mapping[str, Client]
-"""All clients by id."""
+"""All clients by id that are served."""
+
+
+def served(clients: Iterable[Client]) -> dict[str, Client]:
+    """Return those that are not switched off, by id."""
+    return {client.id: client for client in clients if not client.disabled}

@@ -6,6 +6,8 @@ from idp.oauth.client import Client, secret_hash
 from idp.objects.secret_values import text_of
 from idp.objects.spec_reader import SpecReader
 from idp.objects.verdicts import BadSecret, Claim, Judged, SecretNeed, SecretReading
+from idp.settings.client_policies import policies_in
+from idp.settings.client_rules import proves_by_key
 from idp.settings.doubts import SHORTEST_SECRET
 from idp.settings.people import check_client_id
 from idp.settings.problems import shown
@@ -43,7 +45,8 @@ def client_need(written: WrittenObject, *, generates: bool) -> SecretNeed | None
         key = reference.text("key", default=SECRET_ENTRY)
         return SecretNeed(name=name, key=key, field="spec.secretRef") if name and key else None
     client_id = _client_id(spec)
-    if not generates or not client_id or spec.flag("public", default=False):
+    keeps_secret = not spec.flag("public", default=False) and not proves_by_key(spec.fields)
+    if not generates or not client_id or not keeps_secret:
         return None
     return SecretNeed(
         name=generated_secret_name(written.name),
@@ -65,7 +68,11 @@ def judge_client(
     client_id = _client_id(spec)
     public = spec.flag("public", default=False)
     redirect_uris = spec.texts("redirectURIs", check_redirect_uri)
-    _check_secret_reference(spec, public=public, generates=generates)
+    keeps_secret = not public and not proves_by_key(spec.fields)
+    if public and spec.has("secretRef"):
+        spec.refuse("secretRef", "is for clients that have a secret; remove it, or spec.public")
+    elif keeps_secret:
+        _check_secret_reference(spec, generates=generates)
     if OUT_OF_BAND in redirect_uris and not public:
         spec.refuse("redirectURIs", f"holds {OUT_OF_BAND}, which is for public clients only")
     client = Client(
@@ -75,10 +82,12 @@ def judge_client(
         trusted_peers=frozenset(spec.texts("trustedPeers")),
         credentials_groups=spec.section("clientCredentialsClaims").texts("groups"),
     )
-    if spec.problems:
-        return Judged(value=None, problems=tuple(spec.problems))
+    policies, problems = policies_in(spec.fields, ("spec",))
+    if spec.problems or policies is None:
+        return Judged(value=None, problems=(*spec.problems, *problems))
+    client = policies.said_of(client)
     doubts = _doubts(redirect_uris)
-    if public:
+    if not keeps_secret:
         return Judged(value=client, doubts=doubts)
     if secret is None:
         return Judged(value=None)
@@ -96,14 +105,12 @@ def _client_id(spec: SpecReader) -> str:
     )
 
 
-def _check_secret_reference(spec: SpecReader, *, public: bool, generates: bool) -> None:
-    if public and spec.has("secretRef"):
-        spec.refuse("secretRef", "is for clients that have a secret; remove it, or spec.public")
-    elif spec.has("secretRef"):
+def _check_secret_reference(spec: SpecReader, *, generates: bool) -> None:
+    if spec.has("secretRef"):
         reference = spec.section("secretRef")
         reference.needed("name", str, "the name of a Secret in this namespace")
         reference.text("key")
-    elif not public and not generates:
+    elif not generates:
         spec.refuse(
             "secretRef",
             "is required: name a Secret that holds the client's secret, or set spec.public to true"

@@ -120,6 +120,9 @@ def _ready(entry: Entry[Any], words: Words, conflict: Condition) -> Condition:
     if getattr(judged.value, "locked", False):
         message = "The person is locked out. Set spec.locked to false to let them in again."
         return Condition("Ready", "True", "Locked", message)
+    if getattr(judged.value, "disabled", False):
+        message = "The client is switched off. Set spec.disabled to false to serve it again."
+        return Condition("Ready", "False", "Disabled", message)
     return Condition("Ready", "True", "Served", _sentences([words.ready, *judged.doubts]))
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from connectors.local import LocalUser, LocalUsers
 from connectors.passwords import HashKind, dummy_hash_like, hash_kind
 from idp.login.usernames import canonical
-from idp.oauth.client import Client
+from idp.oauth.client import Client, served
 from idp.oauth.standing import UserStanding
 from idp.objects.verdicts import Change
 
@@ -24,7 +24,7 @@ class LiveClients(Mapping[str, Client]):
     """The clients of the configuration file and those that were written as objects."""
 
     def __init__(self, static: Mapping[str, Client]) -> None:
-        self._clients = dict(static)
+        self._clients = served(static.values())
 
     def __getitem__(self, client_id: str) -> Client:
         return self._clients[client_id]
@@ -46,9 +46,8 @@ class LiveClients(Mapping[str, Client]):
         """Serve what counts now and nothing that counted before."""
         gone, came = served_changes(changes)
         for client in gone:
-            del self._clients[client.id]
-        for client in came:
-            self._clients[client.id] = client
+            self._clients.pop(client.id, None)
+        self._clients.update(served(came))
 
 
 class LiveUsers:

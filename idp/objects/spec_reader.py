@@ -28,6 +28,11 @@ class SpecReader:
         else:
             self.problems.append(f"{written(place)} must be an object with fields.")
 
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """Return all fields as they were written."""
+        return self._fields
+
     def has(self, key: str) -> bool:
         """Tell whether a field was given."""
         return self._fields.get(key) is not None

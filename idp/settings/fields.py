@@ -121,6 +121,21 @@ def optional_duration_between(low: str, high: str) -> BeforeValidator:
     return BeforeValidator(check_unless_off)
 
 
+def no_end_or_between(low: str, high: str) -> BeforeValidator:
+    """Return the check of a duration for which "none" and "0" mean that it has no end.
+
+    That is `timedelta.max`, since None stands for what was not said.
+    """
+    check = _duration_check(low, high)
+
+    def check_unless_endless(value: Any) -> timedelta:
+        if value == "none" or value == timedelta.max or not _as_duration(value):
+            return timedelta.max
+        return check(value)
+
+    return BeforeValidator(check_unless_endless)
+
+
 def _as_address(value: Any) -> Address:
     if isinstance(value, Address):
         return value

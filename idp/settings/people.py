@@ -1,12 +1,13 @@
 """Sections about who uses the provider: `staticClients`, `staticPasswords`."""
 
 import re
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from idp.login.usernames import canonical
-from idp.settings.fields import Flag, ImageUrl, Secret, Text
+from idp.settings.client_policies import ClientPolicies
+from idp.settings.fields import Flag, Secret, Text
 from idp.settings.password_hashes import check_password_hash
 from idp.settings.redirect_rules import check_redirect_uri
 from idp.settings.section import Section
@@ -27,25 +28,21 @@ class ClientCredentialsClaims(Section):
     groups: tuple[Text, ...] = ()
 
 
-class StaticClient(Section):
-    """An application that signs people in. `name` is what they read; by default the id."""
+class StaticClient(ClientPolicies):
+    """An application that signs people in. `name` is what they read; by default the id.
 
-    unserved: ClassVar[frozenset[str]] = frozenset(
-        {
-            "postLogoutRedirectURIs", "backchannelLogoutURI", "refreshTokenLifetime",
-            "allowedConnectors", "mfaChain", "ssoSharedWith",
-        }
-    )  # fmt: skip
+    `previous_secret` counts beside `secret` while the application is moved from one to the other.
+    """
 
     id: Annotated[Text, AfterValidator(check_client_id)] = Field(
         description="the name by which the application introduces itself, or use `idEnv`"
     )
     secret: Secret | None = None
+    previous_secret: Secret | None = None
     name: Text = Field(default_factory=lambda known: known.get("id", ""))
     public: Flag = False
     redirect_uris: tuple[Annotated[Text, AfterValidator(check_redirect_uri)], ...] = ()
     trusted_peers: tuple[Text, ...] = ()
-    logo_url: ImageUrl | None = None
     client_credentials_claims: ClientCredentialsClaims = ClientCredentialsClaims()
 
 

@@ -33,7 +33,7 @@ def _unless_empty(*default: str) -> AfterValidator:
     return AfterValidator(lambda given: given or default)
 
 
-_GRANT_TYPES = _served(
+GRANT_TYPES = _served(
     "authorization_code refresh_token client_credentials",
     "grant type",
     frozenset(
@@ -71,7 +71,7 @@ class OAuth2(Section):
     unserved: ClassVar[frozenset[str]] = frozenset({"passwordConnector"})
 
     grant_types: Annotated[
-        tuple[Annotated[Text, _GRANT_TYPES], ...],
+        tuple[Annotated[Text, GRANT_TYPES], ...],
         _unless_empty("authorization_code", "refresh_token"),
     ] = ("authorization_code", "refresh_token")
     response_types: Annotated[

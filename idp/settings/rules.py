@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from idp.durations import parse_duration
 from idp.login.usernames import canonical
+from idp.settings.client_rules import client_findings, proves_by_key
 from idp.settings.draft import Draft, mapping_at, sequence_at, value_at
 from idp.settings.fields import Address, ListenAddress
 from idp.settings.problems import KeyPath, written
@@ -152,15 +153,19 @@ def _clients(draft: Draft) -> None:
             draft.refuse(
                 (*path, "secret"), "a public client has no secret; remove `secret` or `public`"
             )
-        if public in (False, "false") and "secret" not in client:
+        if public in (False, "false") and "secret" not in client and not proves_by_key(client):
             draft.refuse(
                 (*path, "secret"),
                 "is required: give `secret` or `secretEnv`, or say `public: true`",
             )
+        if "previousSecret" in client and "secret" not in client:
+            draft.refuse((*path, "previousSecret"), "counts only beside `secret`; remove it")
         uris = sequence_at(client, "redirectURIs")
         if OUT_OF_BAND in uris and not _is_true(public):
             place = (*path, "redirectURIs", uris.index(OUT_OF_BAND))
             draft.refuse(place, f"`{OUT_OF_BAND}` is for clients with `public: true` only")
+        for finding in client_findings(client, path):
+            draft.refuse(finding.path, finding.message)
     _refuse_repeated(draft, "staticClients", "id")
 
 

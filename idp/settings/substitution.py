@@ -18,7 +18,11 @@ MOST_BYTES = 1024 * 1024
 """Of the configuration file, and of each file that it refers to."""
 
 NAMED_BY = {
-    "staticClients": {"idEnv": "id", "secretEnv": "secret"},
+    "staticClients": {
+        "idEnv": "id",
+        "secretEnv": "secret",
+        "previousSecretEnv": "previousSecret",
+    },
     "staticPasswords": {"hashFromEnv": "hash"},
 }
 """Keys of list items that name an environment variable holding the value of another key."""
