@@ -20,7 +20,7 @@ from idp.app.values import (
     step_policy,
 )
 from idp.grants.authorization_code import AuthorizationCodeGrant
-from idp.grants.base import GrantHandler
+from idp.grants.base import GrantHandler, LoginRules
 from idp.grants.client_credentials import ClientCredentialsGrant
 from idp.grants.ended import EndedGrants
 from idp.grants.lookup import GrantLookup, LookupAttempt
@@ -148,6 +148,7 @@ def _login_parts(
         audit=core.audit,
         on_created=core.recent.put,
         standings=core.standings,
+        clients=core.clients,
     )
     form = LoginForm(
         base_path=core.base_path,
@@ -213,24 +214,23 @@ def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
         grants=core.grants, handles=Handles(core.sealing), budget=budget, recent=core.recent
     )
     clock, audit = core.outside.clock, core.audit
+    logins = LoginRules(clients=core.clients, standings=core.standings, audit=audit)
     handlers: list[GrantHandler] = [
         AuthorizationCodeGrant(
             lookup=lookup,
-            clients=core.clients,
             issuer=tokens,
             clock=clock,
             audit=audit,
-            standings=core.standings,
+            logins=logins,
         ),
         RefreshTokenGrant(
             lookup=lookup,
-            clients=core.clients,
             issuer=tokens,
             connectors=core.connectors.get,
             policy=refresh_policy(core.settings),
             clock=clock,
             audit=audit,
-            standings=core.standings,
+            logins=logins,
         ),
         ClientCredentialsGrant(clients=core.clients, issuer=tokens, audit=audit),
     ]

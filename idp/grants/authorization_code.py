@@ -4,15 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from idp.clock import Clock
-from idp.grants.base import key_is_away, login_still_counts, store_is_away
+from idp.grants.base import LoginRules, key_is_away, store_is_away
 from idp.grants.lookup import GrantLookup
 from idp.log import AuditLog
-from idp.oauth.client import Client, Clients
+from idp.oauth.client import Client
 from idp.oauth.errors import InvalidGrant
 from idp.oauth.params import Parameters
 from idp.oauth.pkce import check_verifier
-from idp.oauth.scopes import check_peers
-from idp.oauth.standing import Standings
 from idp.tokens.authorization import authorization_of
 from idp.tokens.code import code_is_expired, spend_code
 from idp.tokens.issue import TokenIssuer, TokenSet
@@ -59,13 +57,12 @@ class AuthorizationCodeGrant:
     """Spends codes."""
 
     lookup: GrantLookup
-    clients: Clients
     issuer: TokenIssuer
     clock: Clock
     audit: AuditLog
     unconfirmed: UnconfirmedSpends = field(default_factory=UnconfirmedSpends)
     grant_type: str = "authorization_code"
-    standings: Standings
+    logins: LoginRules
 
     def allows(self, client: Client) -> bool:
         """Return True: whoever got a code may redeem it."""
@@ -81,9 +78,9 @@ class AuthorizationCodeGrant:
         try:
             stored = await self.lookup.by_code(code, _refusal())
             self._check_bound(stored.record, form, client)
-            check_peers(stored.record.scopes, client=client, clients=self.clients)
-            if not login_still_counts(stored.record, self.standings, self.audit):
-                raise _refusal()
+            self.logins.check(
+                stored.record, client, scopes=stored.record.scopes, refusal=_refusal()
+            )
             return await self._spend(stored)
         except SealUnknown as error:
             raise key_is_away(error) from error

@@ -1,13 +1,16 @@
 """The port of a grant."""
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
 from idp.log import AuditLog, log_event
-from idp.oauth.client import Client
-from idp.oauth.errors import InvalidScope, TemporarilyUnavailable
+from idp.oauth.client import Client, Clients
+from idp.oauth.errors import InvalidGrant, InvalidScope, TemporarilyUnavailable
 from idp.oauth.params import Parameters
+from idp.oauth.policies import may_sign_in_with
+from idp.oauth.scopes import check_granted
 from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import Authorization
 from idp.tokens.issue import TokenIssuer, TokenSet
@@ -51,17 +54,43 @@ def check_size(issuer: TokenIssuer, authorization: Authorization) -> None:
         ) from None
 
 
-def login_still_counts(grant: Grant, standings: Standings, audit: AuditLog) -> bool:
-    """Return whether a grant's login counts: nobody locked the person or signed them out since."""
-    counts = login_counts(
-        standings,
-        user_id=grant.user_id,
-        connector_id=grant.connector_id,
-        authenticated_at=grant.authenticated_at,
-    )
-    if not counts:
-        audit("grant_of_locked_user", grant=grant.name, client=grant.client_id)
-    return counts
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginRules:
+    """What must be true of a stored login whenever it is used, by whichever token.
+
+    A rule that is added here is kept by all of them; the table of `tests/spec` wants a row for it.
+    """
+
+    clients: Clients
+    standings: Standings
+    audit: AuditLog
+
+    def check(
+        self, grant: Grant, client: Client, *, scopes: tuple[str, ...], refusal: InvalidGrant
+    ) -> None:
+        """Raise `refusal`, or InvalidScope when the client may not have `scopes` any more."""
+        if not self.counts(grant, client):
+            raise refusal
+        check_granted(scopes, client=client, clients=self.clients)
+
+    def counts(self, grant: Grant, client: Client) -> bool:
+        """Return whether a login still counts for the client that it was made for.
+
+        Nobody locked the person or signed them out since, and people of the connector may still
+        sign in to the client.
+        """
+        if not may_sign_in_with(client, grant.connector_id):
+            self.audit("grant_of_barred_connector", grant=grant.name, client=grant.client_id)
+            return False
+        counts = login_counts(
+            self.standings,
+            user_id=grant.user_id,
+            connector_id=grant.connector_id,
+            authenticated_at=grant.authenticated_at,
+        )
+        if not counts:
+            self.audit("grant_of_locked_user", grant=grant.name, client=grant.client_id)
+        return counts
 
 
 def retry_after(error: StorageUnavailable) -> timedelta:

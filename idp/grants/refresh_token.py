@@ -7,18 +7,17 @@ from connectors.base import ConnectorUnavailable, Identity, IdentityGone, Refres
 from idp.clock import Clock
 from idp.grants.base import (
     RETRY_AFTER,
+    LoginRules,
     check_size,
     key_is_away,
-    login_still_counts,
     store_is_away,
 )
 from idp.grants.lookup import GrantLookup
 from idp.log import AuditLog
-from idp.oauth.client import Client, Clients
+from idp.oauth.client import Client
 from idp.oauth.errors import InvalidGrant, TemporarilyUnavailable
 from idp.oauth.params import Parameters
-from idp.oauth.scopes import check_peers, narrow_scope
-from idp.oauth.standing import Standings
+from idp.oauth.scopes import narrow_scope
 from idp.tokens.authorization import authorization_of, identity_of, needed_of
 from idp.tokens.issue import TokenIssuer, TokenSet
 from idp.tokens.refresh import RefreshPolicy, Verdict, advance, judge
@@ -37,14 +36,13 @@ class RefreshTokenGrant:
     """Renews tokens, asking the connector each time whether the person still exists."""
 
     lookup: GrantLookup
-    clients: Clients
     issuer: TokenIssuer
     connectors: Callable[[str], object | None]
     policy: RefreshPolicy
     clock: Clock
     audit: AuditLog
     grant_type: str = "refresh_token"
-    standings: Standings
+    logins: LoginRules
 
     def allows(self, client: Client) -> bool:
         """Return True: whoever got a refresh token may use it."""
@@ -58,11 +56,10 @@ class RefreshTokenGrant:
             if stored.record.client_id != client.id:
                 # Not the thief's grant to end: the family stays untouched (RFC 6749 section 6).
                 raise _refusal()
-            if not login_still_counts(stored.record, self.standings, self.audit):
-                raise _refusal()
             scopes = narrow_scope(form.get("scope"), stored.record.scopes)
-            check_peers(scopes, client=client, clients=self.clients)
-            grant = await self._renew(stored, generation, scopes)
+            self.logins.check(stored.record, client, scopes=scopes, refusal=_refusal())
+            policy = self.policy.of(client.tokens)
+            grant = await self._renew(stored, generation, scopes, policy)
         except SealUnknown as error:
             raise key_is_away(error) from error
         except (NotFound, Unreadable):
@@ -72,19 +69,23 @@ class RefreshTokenGrant:
         return self._answer(grant, scopes)
 
     async def _renew(
-        self, stored: Stored[Grant], generation: int, scopes: tuple[str, ...]
+        self,
+        stored: Stored[Grant],
+        generation: int,
+        scopes: tuple[str, ...],
+        policy: RefreshPolicy,
     ) -> Grant:
         now = self.clock()
-        verdict = judge(stored.record, generation, now, self.policy)
+        verdict = judge(stored.record, generation, now, policy)
         if verdict in (Verdict.ENDED, Verdict.EXPIRED):
             raise _refusal()
         if verdict is Verdict.GRACE:
             # Whoever spent this generation asked the connector less than a minute ago.
             return stored.record
         identity = await self._identity_now(stored.record, verdict)
-        self._check_size(advance(stored.record, generation, identity, now, self.policy), scopes)
+        self._check_size(advance(stored.record, generation, identity, now, policy), scopes)
         renewed = await self.lookup.grants.update(
-            stored, lambda grant: advance(grant, generation, identity, now, self.policy)
+            stored, lambda grant: advance(grant, generation, identity, now, policy)
         )
         if renewed.record.ended_at is not None:
             self.audit(

@@ -9,8 +9,10 @@ from idp.clock import Clock
 from idp.keys.handles import Handles
 from idp.log import AuditLog
 from idp.login.state import LoginState
-from idp.oauth.authorize import Refused, Target
-from idp.oauth.errors import LoginRequired
+from idp.oauth.authorize import Refused, Target, check_target
+from idp.oauth.client import Client, Clients
+from idp.oauth.errors import LoginRequired, OAuthError
+from idp.oauth.policies import REFRESH_TOKEN, check_login, may_use
 from idp.oauth.scopes import OFFLINE_ACCESS
 from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import authorization_of, person_of
@@ -51,15 +53,17 @@ class LoginFinisher:
     audit: AuditLog
     on_created: Callable[[Stored[Grant]], None]
     standings: Standings
+    clients: Clients
 
     async def finish(
         self, state: LoginState, identity: Identity, authenticated_at: datetime
     ) -> Finished:
         """Store the grant and return the answer with its code.
 
-        Raises AccountLocked, Refused when the person is not the one that `id_token_hint` names,
-        TokenTooLarge before anything is written, AlreadyUsed when the same form was finished and
-        used before, StorageUnavailable.
+        Raises AccountLocked, Refused when the person is not the one that `id_token_hint` names or
+        the client may no longer have what it asked for, Untrusted when it is gone, TokenTooLarge
+        before anything is written, AlreadyUsed when the same form was finished and used before,
+        StorageUnavailable.
         """
         grant = self.check(state, identity, authenticated_at)
         try:
@@ -80,11 +84,28 @@ class LoginFinisher:
 
     def check(self, state: LoginState, identity: Identity, authenticated_at: datetime) -> Grant:
         """Return the grant that would be stored. Raises as `finish`, and writes nothing."""
+        client = self._client(state)
         self._check_standing(state, identity, authenticated_at)
         self._check_hint(state, identity)
-        grant = self._new_grant(state, identity, authenticated_at)
+        grant = self._new_grant(state, client, identity, authenticated_at)
         self._check_size(grant)
         return grant
+
+    def _client(self, state: LoginState) -> Client:
+        """Return the client, which may still have what it asked for some minutes ago."""
+        target = state.request.target
+        check_target(target, self.clients)
+        client = self.clients[target.client_id]
+        try:
+            check_login(
+                client,
+                connector_id=state.connector_id,
+                scopes=state.request.scopes,
+                clients=self.clients,
+            )
+        except OAuthError as error:
+            raise Refused(target, error) from None
+        return client
 
     def _check_standing(
         self, state: LoginState, identity: Identity, authenticated_at: datetime
@@ -114,16 +135,16 @@ class LoginFinisher:
             self.audit("id_token_large", client=grant.client_id, bytes=size.size)
 
     def _new_grant(
-        self, state: LoginState, identity: Identity, authenticated_at: datetime
+        self, state: LoginState, client: Client, identity: Identity, authenticated_at: datetime
     ) -> Grant:
         now = self.clock()
         request = state.request
-        offline = self._may_refresh(state)
+        offline = self._may_refresh(state, client)
         scopes = request.scopes
         if not offline:
             scopes = tuple(scope for scope in scopes if scope != OFFLINE_ACCESS)
         code_expires_at = now + self.code_lifetime
-        policy = self.refresh_policy
+        policy = self.refresh_policy.of(client.tokens)
         return Grant(
             name=state.grant_name,
             client_id=request.target.client_id,
@@ -149,9 +170,10 @@ class LoginFinisher:
             refresh=first_refresh_state(now) if offline else None,
         )
 
-    def _may_refresh(self, state: LoginState) -> bool:
+    def _may_refresh(self, state: LoginState, client: Client) -> bool:
         return (
             self.refresh_served
+            and may_use(client, REFRESH_TOKEN)
             and OFFLINE_ACCESS in state.request.scopes
             and isinstance(self.connectors(state.connector_id), Refreshable)
         )

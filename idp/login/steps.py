@@ -1,11 +1,13 @@
 """What comes next in a login: choose a connector, type a password, approve, or be done."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from idp.oauth import prompt
 from idp.oauth.authorize import AuthorizationRequest, Refused
-from idp.oauth.errors import LoginRequired, Untrusted
+from idp.oauth.client import Client
+from idp.oauth.errors import AccessDenied, LoginRequired, Untrusted
+from idp.oauth.policies import check_connector, may_sign_in_with
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +31,39 @@ class StepPolicy:
     always_choose: bool
 
 
-def next_step(request: AuthorizationRequest, policy: StepPolicy) -> Choose | SignInWith:
-    """Return the first step of a checked request.
+def next_step(
+    request: AuthorizationRequest, policy: StepPolicy, client: Client
+) -> Choose | SignInWith:
+    """Return the first step of a checked request of a client.
 
-    Raises Refused where `prompt=none` forbids every step (OIDC Core section 3.1.2.1), Untrusted
-    for a connector that does not exist.
+    Raises Refused where `prompt=none` forbids every step (OIDC Core section 3.1.2.1), and for a
+    connector that the client may not use; Untrusted for a connector that does not exist.
     """
     if prompt.NONE in request.prompts:
         raise Refused(request.target, LoginRequired("Nobody is signed in here."))
     if request.connector_id:
-        return SignInWith(known_connector(request.connector_id, policy))
+        known_connector(request.connector_id, policy)
+        _check_allowed(request, client, request.connector_id)
+        return SignInWith(request.connector_id)
+    usable = usable_connectors(policy.connector_ids, client)
+    if policy.connector_ids and not usable:
+        raise Refused(request.target, AccessDenied("Nobody can sign in to this client here."))
     choose = policy.always_choose or prompt.SELECT_ACCOUNT in request.prompts
-    if len(policy.connector_ids) == 1 and not choose:
-        return SignInWith(policy.connector_ids[0])
+    if len(usable) == 1 and not choose:
+        return SignInWith(usable[0])
     return Choose()
+
+
+def usable_connectors(connector_ids: Iterable[str], client: Client) -> tuple[str, ...]:
+    """Return the connectors through which people may sign in to a client."""
+    return tuple(each for each in connector_ids if may_sign_in_with(client, each))
+
+
+def _check_allowed(request: AuthorizationRequest, client: Client, connector_id: str) -> None:
+    try:
+        check_connector(client, connector_id)
+    except AccessDenied as error:
+        raise Refused(request.target, error) from None
 
 
 def known_connector(connector_id: str, policy: StepPolicy) -> str:
@@ -55,6 +76,7 @@ def known_connector(connector_id: str, policy: StepPolicy) -> str:
     return connector_id
 
 
-def needs_approval(request: AuthorizationRequest, policy: StepPolicy) -> bool:
+def needs_approval(request: AuthorizationRequest, policy: StepPolicy, client: Client) -> bool:
     """Return whether the person must approve after signing in."""
-    return prompt.CONSENT in request.prompts or not policy.skip_approval
+    skips = policy.skip_approval or client.skip_approval
+    return prompt.CONSENT in request.prompts or not skips

@@ -21,6 +21,7 @@ from idp.oauth.errors import (
 )
 from idp.oauth.params import Parameters
 from idp.oauth.pkce import check_challenge
+from idp.oauth.policies import AUTHORIZATION_CODE, check_grant_type, needs_pkce, renewable
 from idp.oauth.prompt import read_max_age, read_prompt
 from idp.oauth.redirects import redirect_uri_allowed
 from idp.oauth.response_modes import ResponseMode, check_state, mode_of, read_mode
@@ -144,18 +145,19 @@ def _read_trusted(
     _check_size(parameters)
     _check_not_offered(parameters)
     _check_response(parameters, target)
+    check_grant_type(client, AUTHORIZATION_CODE)
     scope = read_scope(parameters.get("scope"), client=client, clients=rules.clients)
     prompts = read_prompt(parameters.get("prompt"), parameters.get("approval_prompt"))
     max_age = read_max_age(parameters.get("max_age"))
     challenge = check_challenge(
         parameters.get("code_challenge"), parameters.get("code_challenge_method")
     )
-    if not challenge and (client.is_public or rules.pkce_for_all):
+    if not challenge and needs_pkce(client, demanded_of_all=rules.pkce_for_all):
         raise InvalidRequest("This client must use PKCE: send code_challenge with method S256.")
     hint = parameters.get("id_token_hint")
     return AuthorizationRequest(
         target=target,
-        scopes=scope.scopes,
+        scopes=renewable(scope.scopes, client),
         peers=scope.peers,
         nonce=parameters.get("nonce") or "",
         code_challenge=challenge,

@@ -54,21 +54,34 @@ def split_scope(text: str | None) -> tuple[str, ...]:
 def read_scope(text: str | None, *, client: Client, clients: Clients) -> RequestedScope:
     """Return what a client may have of the scope that it asks for.
 
-    Unknown scopes are left out, as OIDC Core 3.1.2.1 advises. An audience is refused, not left out,
-    when that client does not trust this one: a token for fewer audiences than asked for would fail
-    far from here. Raises InvalidScope.
+    Unknown scopes are left out, as OIDC Core 3.1.2.1 advises. What the client may not have is
+    refused, not left out: a token for fewer audiences or scopes than asked for would fail far from
+    here. Raises InvalidScope.
     """
     scopes: list[str] = []
     peers: list[str] = []
     for scope in split_scope(text):
         if scope.startswith(AUDIENCE_PREFIX):
-            peer = scope.removeprefix(AUDIENCE_PREFIX)
-            _check_trust(peer, client=client, clients=clients)
-            peers.append(peer)
-            scopes.append(scope)
-        elif scope in _KNOWN:
-            scopes.append(scope)
+            peers.append(scope.removeprefix(AUDIENCE_PREFIX))
+        elif scope not in _KNOWN:
+            continue
+        _check(scope, client=client, clients=clients)
+        scopes.append(scope)
     return RequestedScope(scopes=tuple(scopes), peers=tuple(peers))
+
+
+def _check(scope: str, *, client: Client, clients: Clients) -> None:
+    """Raise InvalidScope for a scope, or an audience, that the client may not have."""
+    if scope.startswith(AUDIENCE_PREFIX):
+        _check_trust(scope.removeprefix(AUDIENCE_PREFIX), client=client, clients=clients)
+    elif not _may_have(client, scope):
+        raise InvalidScope(f"This client may not have the scope {scope}.")
+
+
+def _may_have(client: Client, scope: str) -> bool:
+    if not client.allowed.scopes or scope in client.allowed.scopes:
+        return True
+    return scope == OFFLINE_ACCESS and client.tokens.offline_access == "always"
 
 
 def _check_trust(peer: str, *, client: Client, clients: Clients) -> None:
@@ -80,6 +93,8 @@ def _check_trust(peer: str, *, client: Client, clients: Clients) -> None:
         raise InvalidScope(
             f"The client {peer[:100]} does not list the client {client.id} in its trustedPeers."
         )
+    if client.allowed.audiences and peer not in client.allowed.audiences:
+        raise InvalidScope(f"This client may not ask for the audience {peer[:100]}.")
 
 
 def narrow_scope(text: str | None, granted: tuple[str, ...]) -> tuple[str, ...]:
@@ -96,13 +111,13 @@ def narrow_scope(text: str | None, granted: tuple[str, ...]) -> tuple[str, ...]:
     return wanted
 
 
-def check_peers(scopes: tuple[str, ...], *, client: Client, clients: Clients) -> None:
-    """Check that every audience among granted scopes still trusts the client. Raises InvalidScope.
+def check_granted(scopes: tuple[str, ...], *, client: Client, clients: Clients) -> None:
+    """Check that the client may still have every scope that was granted. Raises InvalidScope.
 
-    Trust may be withdrawn after a login; no token is issued for it from then on.
+    Trust and permissions may be withdrawn after a login; no token is issued for it from then on.
     """
-    for peer in peers_of(scopes):
-        _check_trust(peer, client=client, clients=clients)
+    for scope in scopes:
+        _check(scope, client=client, clients=clients)
 
 
 def peers_of(scopes: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from enum import Enum, auto
 
 from connectors.base import Identity
 from idp.clock import epoch_seconds
+from idp.oauth.client import NO_END, TokenRules
 from storage.records import Grant, RefreshState
 
 
@@ -29,6 +30,14 @@ class RefreshPolicy:
     absolute: timedelta | None
     keep_for: timedelta
 
+    def of(self, rules: TokenRules) -> "RefreshPolicy":
+        """Return the policy for a client that has rules of its own."""
+        return replace(
+            self,
+            idle=_chosen(rules.refresh_idle, self.idle),
+            absolute=_chosen(rules.refresh_absolute, self.absolute),
+        )
+
     def expires_at(self, created_at: datetime, last_used_at: datetime) -> datetime | None:
         """Return when the refresh token can no longer be used, None for never."""
         ends = []
@@ -37,6 +46,12 @@ class RefreshPolicy:
         if self.absolute is not None:
             ends.append(created_at + self.absolute)
         return min(ends, default=None)
+
+
+def _chosen(said: timedelta | None, default: timedelta | None) -> timedelta | None:
+    if said is None:
+        return default
+    return None if said == NO_END else said
 
 
 class Verdict(Enum):

@@ -14,8 +14,10 @@ from idp.oauth.authorize import (
     AuthorizeRules,
     read_authorization,
 )
+from idp.oauth.client import Client
 from idp.oauth.errors import InvalidRequest, Untrusted
 from idp.oauth.params import Parameters, parse_parameters
+from idp.oauth.policies import may_sign_in_with
 from idp.web.answers import NO_STORE
 from idp.web.errors import Renderer
 from idp.web.forms import read_body
@@ -80,15 +82,16 @@ class AuthorizeEndpoint:
 
     async def _begin(self, request: Request, raw: bytes, connector_id: str) -> Response:
         authorization = self._checked(raw, connector_id)
-        step = next_step(authorization, self.steps)
+        client = self.rules.clients[authorization.target.client_id]
+        step = next_step(authorization, self.steps, client)
         if isinstance(step, Choose):
-            return self._chooser(request, authorization)
+            return self._chooser(request, client)
         state = LoginState(
             request=authorization, connector_id=step.connector_id, grant_name=self.new_name()
         )
         return self.form.first(request, state)
 
-    def _chooser(self, request: Request, authorization: AuthorizationRequest) -> Response:
+    def _chooser(self, request: Request, client: Client) -> Response:
         query = request.scope["query_string"].decode("latin-1")
         choices = [
             ConnectorChoice(
@@ -98,8 +101,8 @@ class AuthorizeEndpoint:
                 url=f"{self.base_path}/auth/{quote(info.id, safe='')}?{quote(query, safe=_QUERY)}",
             )
             for info in self.connectors.values()
+            if may_sign_in_with(client, info.id)
         ]
-        client = self.rules.clients[authorization.target.client_id]
         return self.renderer.html(
             self.renderer.pages.chooser(client_name=client.name, connectors=choices)
         )

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from idp.login.finish import LoginFinisher
 from idp.login.state import ApprovalState, LoginStates
 from idp.login.steps import StepPolicy, needs_approval
+from idp.oauth.authorize import check_target
 from idp.oauth.client import Clients
 from idp.web.answers import form_sources
 from idp.web.cookies import Browser
@@ -27,7 +28,10 @@ class Ending:
 
     async def signed_in(self, approval: ApprovalState, browser: Browser) -> Response:
         """Return the answer to a right password."""
-        if needs_approval(approval.login.request, self.steps):
+        target = approval.login.request.target
+        # The connector took its time, in which the client may have gone.
+        check_target(target, self.clients)
+        if needs_approval(approval.login.request, self.steps, self.clients[target.client_id]):
             # Nobody is asked to approve what cannot be issued.
             self.finisher.check(approval.login, approval.identity, approval.authenticated_at)
             return self._ask(approval, browser)

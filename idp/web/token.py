@@ -13,6 +13,7 @@ from idp.oauth.client import Client
 from idp.oauth.client_auth import Credentials, read_credentials
 from idp.oauth.errors import InvalidRequest, OAuthError, UnauthorizedClient, UnsupportedGrantType
 from idp.oauth.params import Parameters
+from idp.oauth.policies import check_grant_type
 from idp.web.answers import NO_STORE
 from idp.web.forms import read_form, read_query, single_authorization
 
@@ -72,4 +73,5 @@ class TokenEndpoint:
             raise UnsupportedGrantType(f"Only these grant types are served: {served}.")
         if not handler.allows(client):
             raise UnauthorizedClient(f"This client may not use {handler.grant_type}.")
+        check_grant_type(client, handler.grant_type)
         return handler

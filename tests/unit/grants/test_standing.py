@@ -17,12 +17,12 @@ SUB = subject("user-1", "local")
 
 
 async def redeem(world: World, code: str, standings: dict[str, UserStanding]) -> TokenSet:
-    handler = replace(world.code_grant(), standings=standings)
+    handler = replace(world.code_grant(), logins=replace(world.logins, standings=standings))
     return await handler.redeem(parameters(code=code, redirect_uri=CALLBACK), APP)
 
 
 async def refresh(world: World, token: str, standings: dict[str, UserStanding]) -> TokenSet:
-    handler = replace(world.refresh_grant(), standings=standings)
+    handler = replace(world.refresh_grant(), logins=replace(world.logins, standings=standings))
     return await handler.redeem(parameters(refresh_token=token), APP)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from connectors.base import Identity
 from idp.grants.authorization_code import AuthorizationCodeGrant, UnconfirmedSpends
+from idp.grants.base import LoginRules
 from idp.grants.lookup import GrantLookup
 from idp.grants.recent import RecentGrants
 from idp.grants.refresh_token import RefreshTokenGrant
@@ -30,7 +31,7 @@ from tests.kit.storage import Faults, FlakyBackend
 
 ISSUER = "https://idp.example.com"
 CALLBACK = "https://app.example.com/callback"
-APP = Client(id="app", name="The App", secret_hashes=(bytes(32),))
+APP = Client(id="app", name="The App", secret_hashes=(bytes(32),), redirect_uris=(CALLBACK,))
 OTHER = Client(id="other", name="Another App", secret_hashes=(bytes(32),))
 
 
@@ -126,27 +127,29 @@ class World:
             new_id=lambda: secrets.token_hex(16),
         )
 
+    @property
+    def logins(self) -> LoginRules:
+        return LoginRules(clients=self.clients, standings=NO_STANDINGS, audit=self.audit)
+
     def code_grant(self) -> AuthorizationCodeGrant:
         return AuthorizationCodeGrant(
             lookup=self.lookup,
-            clients=self.clients,
             issuer=self.issuer,
             clock=self.clock,
             audit=self.audit,
-            standings=NO_STANDINGS,
+            logins=self.logins,
             unconfirmed=self.unconfirmed,
         )
 
     def refresh_grant(self) -> RefreshTokenGrant:
         return RefreshTokenGrant(
             lookup=self.lookup,
-            clients=self.clients,
             issuer=self.issuer,
             connectors=self.connectors,
             policy=self.policy,
             clock=self.clock,
             audit=self.audit,
-            standings=NO_STANDINGS,
+            logins=self.logins,
         )
 
     async def redeem(self, code: str, *, client: Client = APP, **more: str) -> TokenSet:

@@ -49,6 +49,7 @@ def finisher(world: World, standings: Standings) -> LoginFinisher:
         audit=world.audit,
         on_created=world.recent.put,
         standings=standings,
+        clients=world.clients,
     )
 
 

@@ -11,8 +11,10 @@ from idp.login.steps import (
     known_connector,
     needs_approval,
     next_step,
+    usable_connectors,
 )
 from idp.oauth.authorize import AuthorizationRequest, Refused, Target
+from idp.oauth.client import Allowed, Client
 from idp.oauth.errors import Untrusted
 
 REQUEST = AuthorizationRequest(
@@ -30,6 +32,8 @@ REQUEST = AuthorizationRequest(
 ONE = StepPolicy(connector_ids=("local",), skip_approval=True, always_choose=False)
 TWO = replace(ONE, connector_ids=("local", "ldap"))
 NONE = replace(ONE, connector_ids=())
+APP = Client(id="app", name="The App")
+LDAP_ONLY = replace(APP, allowed=Allowed(connectors=frozenset({"ldap"})))
 
 
 def asking(*prompts: str, connector_id: str = "") -> AuthorizationRequest:
@@ -54,7 +58,7 @@ def asking(*prompts: str, connector_id: str = "") -> AuthorizationRequest:
 def test_the_first_step(
     request_: AuthorizationRequest, policy: StepPolicy, step: Choose | SignInWith
 ) -> None:
-    assert next_step(request_, policy) == step
+    assert next_step(request_, policy, APP) == step
 
 
 @pytest.mark.covers("R-7")
@@ -64,7 +68,7 @@ def test_prompt_none_is_login_required_whatever_else_is_asked(
     policy: StepPolicy, connector_id: str
 ) -> None:
     with pytest.raises(Refused) as refused:
-        next_step(asking("none", connector_id=connector_id), policy)
+        next_step(asking("none", connector_id=connector_id), policy, APP)
     assert refused.value.error.code == "login_required"
     assert refused.value.target == REQUEST.target
 
@@ -73,7 +77,7 @@ def test_prompt_none_is_login_required_whatever_else_is_asked(
 @pytest.mark.parametrize("connector_id", ["ghost", "LOCAL", "local ", "local/login", "../local"])
 def test_a_connector_that_does_not_exist_is_a_page(connector_id: str) -> None:
     with pytest.raises(Untrusted) as untrusted:
-        next_step(asking(connector_id=connector_id), TWO)
+        next_step(asking(connector_id=connector_id), TWO, APP)
     assert connector_id not in untrusted.value.problem + untrusted.value.remedy.replace(
         "connectors", ""
     )
@@ -89,4 +93,26 @@ def test_who_is_asked_to_approve(
     *, prompts: tuple[str, ...], skip_approval: bool, asked: bool
 ) -> None:
     policy = replace(ONE, skip_approval=skip_approval)
-    assert needs_approval(asking(*prompts), policy) == asked
+    assert needs_approval(asking(*prompts), policy, APP) == asked
+
+
+def test_a_client_for_one_connector_goes_there_at_once() -> None:
+    assert next_step(asking(), TWO, LDAP_ONLY) == SignInWith("ldap")
+    assert next_step(asking("select_account"), TWO, LDAP_ONLY) == Choose()
+    assert usable_connectors(TWO.connector_ids, LDAP_ONLY) == ("ldap",)
+
+
+@pytest.mark.covers("CV-3")
+@pytest.mark.parametrize(("policy", "connector_id"), [(TWO, "local"), (ONE, ""), (ONE, "local")])
+def test_a_client_hears_that_it_may_not_use_a_connector(
+    policy: StepPolicy, connector_id: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        next_step(asking(connector_id=connector_id), policy, LDAP_ONLY)
+    assert refused.value.error.code == "access_denied"
+
+
+def test_an_application_of_the_house_needs_no_approval_unless_it_asks_for_it() -> None:
+    policy, trusted = replace(ONE, skip_approval=False), replace(APP, skip_approval=True)
+    assert not needs_approval(asking(), policy, trusted)
+    assert needs_approval(asking("consent"), policy, trusted)
