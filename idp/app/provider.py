@@ -30,6 +30,7 @@ from idp.keys.rotate import Kept, KeyKeeper
 from idp.log import Audit, AuditLog, log_event
 from idp.metrics import Metrics
 from idp.oauth.metadata import Served, discovery_document
+from idp.oauth.response_types import served_types
 from idp.settings import KubernetesStorage, MemoryStorage, Settings, SqliteStorage
 from idp.tasks import BackgroundJobs
 from idp.transport.documents import Documents
@@ -193,6 +194,7 @@ def _published(
             Served(
                 issuer=settings.issuer,
                 grant_types=settings.oauth2.grant_types,
+                response_types=served_types(settings.oauth2.response_types),
                 signing_algorithms=sorted({*policy.algorithms, *live.signer.algorithms}),
             )
         )

@@ -33,6 +33,7 @@ from idp.login.throttle import CLIENT_SECRETS, HANDLES, PASSWORDS, Throttle, Thr
 from idp.metrics import Metrics
 from idp.oauth.authorize import AuthorizeRules
 from idp.oauth.errors import TooManyAttempts
+from idp.oauth.response_types import served_types
 from idp.settings import Settings
 from idp.tokens.access import IssuedTokens
 from idp.tokens.issue import TokenIssuer
@@ -189,6 +190,7 @@ def _authorize_endpoint(
             clients=core.clients,
             subject_of_hint=issued.subject_of_hint,
             pkce_for_all=core.settings.oauth2.pkce.enforce,
+            response_types=served_types(core.settings.oauth2.response_types),
         ),
         steps=step_policy(core),
         states=form.states,

@@ -13,10 +13,12 @@ from idp.oauth.authorize import Refused, Target, check_target
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import LoginRequired, OAuthError
 from idp.oauth.policies import REFRESH_TOKEN, check_login, may_use
+from idp.oauth.response_types import CODE, carries_tokens, has
 from idp.oauth.scopes import OFFLINE_ACCESS
 from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import authorization_of, person_of
 from idp.tokens.code import first_refresh_state
+from idp.tokens.front_channel import front_channel_answer
 from idp.tokens.issue import TokenIssuer
 from idp.tokens.refresh import RefreshPolicy, kept_until
 from idp.tokens.size import check_id_token
@@ -58,7 +60,7 @@ class LoginFinisher:
     async def finish(
         self, state: LoginState, identity: Identity, authenticated_at: datetime
     ) -> Finished:
-        """Store the grant and return the answer with its code.
+        """Store the grant and return the answer with what it gives.
 
         Raises AccountLocked, Refused when the person is not the one that `id_token_hint` names or
         the client may no longer have what it asked for, Untrusted when it is gone, TokenTooLarge
@@ -79,8 +81,15 @@ class LoginFinisher:
                 client=grant.client_id,
                 grant=grant.name,
             )
-        code = self.handles.code(grant.name, grant.seed)
-        return Finished(target=state.request.target, answer={"code": code})
+        answer = front_channel_answer(
+            self.issuer,
+            authorization_of(grant, grant.scopes),
+            response_type=state.request.response_type,
+            code=self.handles.code(grant.name, grant.seed),
+        )
+        if carries_tokens(state.request.response_type):
+            self.audit("tokens_issued", grant=grant.name, client=grant.client_id, by="authorize")
+        return Finished(target=state.request.target, answer=answer)
 
     def check(self, state: LoginState, identity: Identity, authenticated_at: datetime) -> Grant:
         """Return the grant that would be stored. Raises as `finish`, and writes nothing."""
@@ -99,6 +108,7 @@ class LoginFinisher:
         try:
             check_login(
                 client,
+                response_type=state.request.response_type,
                 connector_id=state.connector_id,
                 scopes=state.request.scopes,
                 clients=self.clients,
@@ -143,7 +153,9 @@ class LoginFinisher:
         scopes = request.scopes
         if not offline:
             scopes = tuple(scope for scope in scopes if scope != OFFLINE_ACCESS)
-        code_expires_at = now + self.code_lifetime
+        # Without a code to redeem there is none that could be: it has run out when it is made.
+        code_lives = has(request.response_type, CODE)
+        code_expires_at = now + self.code_lifetime if code_lives else now
         policy = self.refresh_policy.of(client.tokens)
         return Grant(
             name=state.grant_name,
@@ -175,18 +187,20 @@ class LoginFinisher:
             self.refresh_served
             and may_use(client, REFRESH_TOKEN)
             and OFFLINE_ACCESS in state.request.scopes
+            # Whoever has no code has no use for it (OIDC Core section 11).
+            and has(state.request.response_type, CODE)
             and isinstance(self.connectors(state.connector_id), Refreshable)
         )
 
     async def _finished_before(self, grant: Grant) -> Grant:
         """Return the grant that the same form made a moment ago, for a second click.
 
-        The browser shows the answer to the last click only, so it must get the code as well, and it
-        is the same one. Raises AlreadyUsed where that cannot help any more.
+        The browser shows the answer to the last click only, so it must get one as well, and its
+        code is the same. Raises AlreadyUsed where that cannot help any more.
         """
         known = (await self.grants.get(grant.name)).record
         same_person = (known.user_id, known.connector_id) == (grant.user_id, grant.connector_id)
         usable = known.code_spent_at is None and known.ended_at is None
-        if not same_person or not usable or self.clock() >= known.code_expires_at:
+        if not same_person or not usable or self.clock() >= known.created_at + self.code_lifetime:
             raise AlreadyUsed
         return known

@@ -17,6 +17,7 @@ from connectors.base import Identity
 from idp.clock import Clock, epoch_seconds
 from idp.oauth.authorize import AuthorizationRequest, Target
 from idp.oauth.response_modes import ResponseMode
+from idp.oauth.response_types import CODE
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
@@ -157,6 +158,7 @@ def _login_members(state: LoginState) -> dict[str, Any]:
         "max_age": request.max_age,
         "login_hint": request.login_hint,
         "hinted_subject": request.hinted_subject,
+        "response_type": request.response_type,
         "connector_id": state.connector_id,
         "grant_name": state.grant_name,
     }
@@ -179,6 +181,7 @@ def _read_login(members: Mapping[str, Any]) -> LoginState:
         login_hint=members["login_hint"],
         hinted_subject=members["hinted_subject"],
         connector_id=members["connector_id"],
+        response_type=members.get("response_type", CODE),
     )
     return LoginState(
         request=request,

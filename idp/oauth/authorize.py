@@ -6,7 +6,7 @@ error that becomes a redirect. The order of the checks is the order of the lines
 `read_authorization`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from idp.oauth.client import Clients
@@ -16,16 +16,16 @@ from idp.oauth.errors import (
     RegistrationNotSupported,
     RequestNotSupported,
     RequestUriNotSupported,
-    UnsupportedResponseType,
     Untrusted,
 )
 from idp.oauth.params import Parameters
 from idp.oauth.pkce import check_challenge
-from idp.oauth.policies import AUTHORIZATION_CODE, check_grant_type, needs_pkce, renewable
+from idp.oauth.policies import check_response_type, needs_pkce, renewable
 from idp.oauth.prompt import read_max_age, read_prompt
-from idp.oauth.redirects import redirect_uri_allowed
+from idp.oauth.redirects import OUT_OF_BAND, redirect_uri_allowed
 from idp.oauth.response_modes import ResponseMode, check_state, mode_of, read_mode
-from idp.oauth.scopes import read_scope
+from idp.oauth.response_types import CODE, check_openid, has, read_response_type
+from idp.oauth.scopes import OPENID, read_scope
 
 LONGEST_REQUEST = 8 * 1024
 
@@ -63,6 +63,7 @@ class AuthorizationRequest:
     login_hint: str
     hinted_subject: str
     connector_id: str
+    response_type: str = CODE
 
 
 SubjectOfHint = Callable[[str], str]
@@ -76,6 +77,7 @@ class AuthorizeRules:
     clients: Clients
     subject_of_hint: SubjectOfHint
     pkce_for_all: bool
+    response_types: Sequence[str] = (CODE,)
 
 
 def target_of(parameters: Parameters, clients: Clients) -> Target:
@@ -144,28 +146,33 @@ def _read_trusted(
     parameters.refuse_repeated()
     _check_size(parameters)
     _check_not_offered(parameters)
-    _check_response(parameters, target)
-    check_grant_type(client, AUTHORIZATION_CODE)
+    response_type = read_response_type(parameters.require("response_type"), rules.response_types)
+    _check_way_back(parameters, target, response_type)
+    check_response_type(client, response_type)
     scope = read_scope(parameters.get("scope"), client=client, clients=rules.clients)
     prompts = read_prompt(parameters.get("prompt"), parameters.get("approval_prompt"))
     max_age = read_max_age(parameters.get("max_age"))
     challenge = check_challenge(
         parameters.get("code_challenge"), parameters.get("code_challenge_method")
     )
-    if not challenge and needs_pkce(client, demanded_of_all=rules.pkce_for_all):
+    needed = has(response_type, CODE) and needs_pkce(client, demanded_of_all=rules.pkce_for_all)
+    if needed and not challenge:
         raise InvalidRequest("This client must use PKCE: send code_challenge with method S256.")
+    nonce = parameters.get("nonce") or ""
+    check_openid(response_type, openid=OPENID in scope.scopes, nonce=nonce)
     hint = parameters.get("id_token_hint")
     return AuthorizationRequest(
         target=target,
         scopes=renewable(scope.scopes, client),
         peers=scope.peers,
-        nonce=parameters.get("nonce") or "",
+        nonce=nonce,
         code_challenge=challenge,
         prompts=prompts,
         max_age=max_age,
         login_hint=(parameters.get("login_hint") or "")[:255],
         hinted_subject="" if hint is None else rules.subject_of_hint(hint),
         connector_id=parameters.get("connector_id") or "",
+        response_type=response_type,
     )
 
 
@@ -184,9 +191,9 @@ def _check_not_offered(parameters: Parameters) -> None:
         raise RegistrationNotSupported("registration is not served: register the client first.")
 
 
-def _check_response(parameters: Parameters, target: Target) -> None:
-    response_type = parameters.require("response_type")
-    if response_type != "code":
-        raise UnsupportedResponseType("Only response_type=code is served.")
+def _check_way_back(parameters: Parameters, target: Target, response_type: str) -> None:
+    """Check that the answer can be brought to where it is to go."""
     read_mode(parameters.get("response_mode"), response_type, target.redirect_uri)
     check_state(target.response_mode, target.state)
+    if target.redirect_uri == OUT_OF_BAND and response_type != CODE:
+        raise InvalidRequest("Out of band there is nothing but a code to copy.")

@@ -8,6 +8,7 @@ from idp.oauth import prompt
 from idp.oauth.claims import SUPPORTED
 from idp.oauth.client_auth import METHODS
 from idp.oauth.response_modes import ResponseMode
+from idp.oauth.response_types import CODE, IMPLICIT, carries_tokens
 from idp.oauth.scopes import ADVERTISED, OFFLINE_ACCESS
 
 
@@ -18,6 +19,13 @@ class Served:
     issuer: str
     grant_types: Sequence[str]
     signing_algorithms: Sequence[str]
+    response_types: Sequence[str] = (CODE,)
+
+    @property
+    def all_grant_types(self) -> list[str]:
+        """Return the grant types, with `implicit` where tokens come without the token endpoint."""
+        implicit = [IMPLICIT] if any(map(carries_tokens, self.response_types)) else []
+        return sorted({*self.grant_types, *implicit})
 
 
 def discovery_document(served: Served) -> bytes:
@@ -29,9 +37,9 @@ def discovery_document(served: Served) -> bytes:
         "token_endpoint": issuer + "/token",
         "jwks_uri": issuer + "/keys",
         "userinfo_endpoint": issuer + "/userinfo",
-        "response_types_supported": ["code"],
+        "response_types_supported": list(served.response_types),
         "response_modes_supported": [mode.value for mode in ResponseMode],
-        "grant_types_supported": sorted(served.grant_types),
+        "grant_types_supported": served.all_grant_types,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": sorted(served.signing_algorithms),
         "code_challenge_methods_supported": ["S256"],

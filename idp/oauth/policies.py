@@ -8,6 +8,7 @@ from typing import Final
 
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import AccessDenied, UnauthorizedClient
+from idp.oauth.response_types import CODE, IMPLICIT, carries_tokens, has
 from idp.oauth.scopes import OFFLINE_ACCESS, check_granted
 
 AUTHORIZATION_CODE: Final = "authorization_code"
@@ -27,6 +28,18 @@ def check_grant_type(client: Client, grant_type: str) -> None:
         raise UnauthorizedClient(f"This client may not use {grant_type}.")
 
 
+def check_response_type(client: Client, response_type: str) -> None:
+    """Raise UnauthorizedClient for a response type that needs a grant type not to be used.
+
+    A code needs `authorization_code`, tokens from the authorization endpoint `implicit` (OIDC
+    Dynamic Client Registration section 2).
+    """
+    if has(response_type, CODE):
+        check_grant_type(client, AUTHORIZATION_CODE)
+    if carries_tokens(response_type):
+        check_grant_type(client, IMPLICIT)
+
+
 def may_sign_in_with(client: Client, connector_id: str) -> bool:
     """Return whether people of a connector may sign in to a client (Dex: `allowedConnectors`)."""
     return not client.allowed.connectors or connector_id in client.allowed.connectors
@@ -39,13 +52,18 @@ def check_connector(client: Client, connector_id: str) -> None:
 
 
 def check_login(
-    client: Client, *, connector_id: str, scopes: tuple[str, ...], clients: Clients
+    client: Client,
+    *,
+    response_type: str,
+    connector_id: str,
+    scopes: tuple[str, ...],
+    clients: Clients,
 ) -> None:
     """Check once more, when the person is known, what was asked for up to half an hour ago.
 
     Raises UnauthorizedClient, AccessDenied and InvalidScope.
     """
-    check_grant_type(client, AUTHORIZATION_CODE)
+    check_response_type(client, response_type)
     check_connector(client, connector_id)
     check_granted(scopes, client=client, clients=clients)
 

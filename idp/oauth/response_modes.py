@@ -11,6 +11,7 @@ from enum import StrEnum
 from urllib.parse import quote, urlencode
 
 from idp.oauth.errors import InvalidRequest
+from idp.oauth.response_types import carries_tokens
 
 
 class ResponseMode(StrEnum):
@@ -21,20 +22,14 @@ class ResponseMode(StrEnum):
     FORM_POST = "form_post"
 
 
-_TOKENS = frozenset(("token", "id_token"))
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-def carries_tokens(response_type: str) -> bool:
-    """Return whether answers of this type hold tokens, which must not be in a query.
+def default_mode(response_type: str) -> ResponseMode:
+    """Return the mode of a response type, served or not, where none is asked for.
 
     Multiple Response Type Encoding Practices section 5.
     """
-    return not _TOKENS.isdisjoint(response_type.split(" "))
-
-
-def default_mode(response_type: str) -> ResponseMode:
-    """Return the mode of a response type that names none."""
     return ResponseMode.FRAGMENT if carries_tokens(response_type) else ResponseMode.QUERY
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from idp.durations import parse_duration
+from idp.oauth.response_types import KNOWN, TOKEN, canonical, served_types
 from idp.settings.fields import (
     Flag,
     Text,
@@ -34,11 +35,10 @@ def _unless_empty(*default: str) -> AfterValidator:
 
 
 GRANT_TYPES = _served(
-    "authorization_code refresh_token client_credentials",
+    "authorization_code refresh_token client_credentials implicit",
     "grant type",
     frozenset(
         {
-            "implicit",
             "password",
             "device_code",
             "token-exchange",
@@ -47,12 +47,20 @@ GRANT_TYPES = _served(
         }
     ),
 )
-_RESPONSE_TYPES = _served(
-    "code",
-    "response type",
-    frozenset({"token", "id_token", "code token", "code id_token", "id_token token"})
-    | {"code id_token token", "token id_token", "id_token code", "token code"},
-)
+
+
+def _response_type(text: str) -> str:
+    if canonical(text) not in (*KNOWN, TOKEN):
+        raise ValueError(f"is not a response type; served are {', '.join(KNOWN)}")
+    return text
+
+
+def _some_response_type(types: tuple[str, ...]) -> tuple[str, ...]:
+    if types and not served_types(types):
+        raise ValueError("serves nothing: `token` is only served beside `code` or `id_token`")
+    return types
+
+
 _CHALLENGE_METHODS = _served("S256", "code challenge method", frozenset({"plain"}))
 
 
@@ -75,7 +83,9 @@ class OAuth2(Section):
         _unless_empty("authorization_code", "refresh_token"),
     ] = ("authorization_code", "refresh_token")
     response_types: Annotated[
-        tuple[Annotated[Text, _RESPONSE_TYPES], ...], _unless_empty("code")
+        tuple[Annotated[Text, AfterValidator(_response_type)], ...],
+        AfterValidator(_some_response_type),
+        _unless_empty("code"),
     ] = ("code",)
     skip_approval_screen: Flag = False
     always_show_login_screen: Flag = False

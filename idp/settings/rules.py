@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from idp.durations import parse_duration
 from idp.login.usernames import canonical
+from idp.oauth.response_types import IMPLICIT, carries_tokens
 from idp.settings.client_rules import client_findings, proves_by_key
 from idp.settings.draft import Draft, mapping_at, sequence_at, value_at
 from idp.settings.fields import Address, ListenAddress
@@ -36,6 +37,7 @@ def check_rules(draft: Draft) -> None:
         _passwords,
         _connectors,
         _workers,
+        _implicit,
         _ways_to_sign_in,
     ):
         rule(draft)
@@ -206,6 +208,16 @@ def _ways_to_sign_in(draft: Draft) -> None:
         draft.refuse(
             ("connectors",),
             f"nobody could sign in: add a connector, or `enablePasswordDB` with {people}",
+        )
+
+
+def _implicit(draft: Draft) -> None:
+    grants = sequence_at(draft.value, "oauth2", "grantTypes")
+    types = [str(text) for text in sequence_at(draft.value, "oauth2", "responseTypes")]
+    if IMPLICIT in grants and not any(map(carries_tokens, types)):
+        draft.refuse(
+            ("oauth2", "grantTypes", grants.index(IMPLICIT)),
+            "has no effect: implicit is switched on by `id_token` in `oauth2.responseTypes`",
         )
 
 

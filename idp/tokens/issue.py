@@ -65,22 +65,40 @@ class TokenIssuer:
 
     def issue(self, authorization: Authorization, *, refresh_token: str | None) -> TokenSet:
         """Return signed tokens; an ID token only where `openid` was granted."""
-        access_token = self.signer.sign(self._access_claims(authorization), typ=ACCESS_TOKEN_TYPE)
+        access_token = self.access_token(authorization)
         id_token = None
         if OPENID in authorization.scopes:
-            claims = self.id_claims(authorization)
-            claims["at_hash"] = left_half_hash(access_token)
-            id_token = self.signer.sign(claims, typ=ID_TOKEN_TYPE)
+            id_token = self.id_token(authorization, access_token=access_token)
         return TokenSet(
             access_token=access_token,
-            expires_in=int(self.lifetime.total_seconds()),
+            expires_in=self.expires_in,
             scope=" ".join(authorization.scopes),
             id_token=id_token,
             refresh_token=refresh_token,
         )
 
+    @property
+    def expires_in(self) -> int:
+        """Return the life of an access token in seconds."""
+        return int(self.lifetime.total_seconds())
+
+    def access_token(self, authorization: Authorization) -> str:
+        """Return a signed access token."""
+        return self.signer.sign(self._access_claims(authorization), typ=ACCESS_TOKEN_TYPE)
+
+    def id_token(
+        self, authorization: Authorization, *, access_token: str = "", code: str = ""
+    ) -> str:
+        """Return a signed ID token, bound to what is issued beside it ("" where nothing is)."""
+        claims = self.id_claims(authorization)
+        if access_token:
+            claims["at_hash"] = left_half_hash(access_token)
+        if code:
+            claims["c_hash"] = left_half_hash(code)
+        return self.signer.sign(claims, typ=ID_TOKEN_TYPE)
+
     def id_claims(self, authorization: Authorization) -> Claims:
-        """Return the claims of an ID token, all but `at_hash`."""
+        """Return the claims of an ID token, all but `at_hash` and `c_hash`."""
         claims = self._common_claims(authorization)
         client_id = authorization.client_id
         others = [peer for peer in authorization.peers if peer != client_id]
@@ -123,6 +141,9 @@ class TokenIssuer:
 
 
 def left_half_hash(value: str) -> str:
-    """Return `at_hash` for tokens signed with a SHA-256 algorithm (OIDC Core section 3.1.3.6)."""
+    """Return `at_hash` or `c_hash` for tokens signed with a SHA-256 algorithm.
+
+    OIDC Core sections 3.1.3.6 and 3.3.2.11.
+    """
     digest = hashlib.sha256(value.encode("ascii")).digest()
     return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode("ascii")

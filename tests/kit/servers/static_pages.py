@@ -14,7 +14,7 @@ from tests.kit.servers.certificates import ServerCertificate
 
 @dataclass(frozen=True, slots=True)
 class StaticPage:
-    """One answer to GET, with its own header lines."""
+    """One answer to GET or POST, with its own header lines."""
 
     body: str
     content_type: str = "text/html; charset=utf-8"
@@ -28,13 +28,15 @@ _NOT_FOUND = StaticPage("not found", content_type="text/plain", status=404)
 class StaticPages:
     """A server on a port of its own. Entering it starts its thread; any other path is a 404.
 
-    `pages` may be filled after the server is made, since pages like to name `url`.
+    `pages` may be filled after the server is made, since pages like to name `url`. `forms` are the
+    bodies that were posted, in the order of their coming.
     """
 
     def __init__(self, *, certificate: ServerCertificate | None = None) -> None:
         """Listen at once, so that `url` is known; answer after entering."""
         self.pages: dict[str, StaticPage] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.pages))
+        self.forms: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.pages, self.forms))
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate.certificate, certificate.key)
@@ -61,7 +63,7 @@ class StaticPages:
         self._thread.join(timeout=10)
 
 
-def _handler(pages: Mapping[str, StaticPage]) -> type[BaseHTTPRequestHandler]:
+def _handler(pages: Mapping[str, StaticPage], forms: list[str]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
 
@@ -75,6 +77,11 @@ def _handler(pages: Mapping[str, StaticPage]) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length", "0"))
+            forms.append(self.rfile.read(length).decode())
+            self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing: a failing test shows what it asked for."""

@@ -21,6 +21,7 @@ from idp.login.state import (
 )
 from idp.oauth.authorize import AuthorizationRequest, Target
 from idp.oauth.response_modes import ResponseMode
+from idp.oauth.response_types import KNOWN
 from tests.kit.clock import HandClock
 
 KEY = SealingKey(b"k" * 32)
@@ -55,6 +56,7 @@ requests = st.builds(
     login_hint=texts,
     hinted_subject=texts,
     connector_id=texts,
+    response_type=st.sampled_from(KNOWN),
 )
 logins = st.builds(LoginState, request=requests, connector_id=texts, grant_name=texts).map(
     # The connector of the login is the one that goes on; what was asked for first is forgotten.

@@ -58,6 +58,12 @@ def test_empty_lists_of_what_is_offered_mean_the_default(read: Read) -> None:
     assert oauth2.pkce.code_challenge_methods_supported == ("S256",)
 
 
+def test_response_types_are_taken_in_any_order_and_implicit_beside_them(read: Read) -> None:
+    offered = "grantTypes: [authorization_code, implicit], responseTypes: [code, token id_token]"
+    settings = read(f"oauth2: {{{offered}}}\nenablePasswordDB: true")
+    assert settings.oauth2.response_types == ("code", "token id_token")
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [
@@ -222,7 +228,7 @@ _NOT_YET = "is a key of Dex that kube-idp does not serve yet; remove it"
         ("throttle: {replicas: 0}", "throttle.replicas", "from 1 to 1000"),
         # oauth2
         ("oauth2: {grantTypes: [client_credentials, implicit]}", "oauth2.grantTypes[1]",
-         "`implicit` is a grant type of Dex that kube-idp does not serve yet; remove it"),
+         "has no effect: implicit is switched on by `id_token` in `oauth2.responseTypes`"),
         ("oauth2: {grantTypes: [client_credentials, password]}", "oauth2.grantTypes[1]",
          "does not serve yet"),
         ("oauth2: {grantTypes: [client_credentials, token-exchange]}", "oauth2.grantTypes[1]",
@@ -232,10 +238,12 @@ _NOT_YET = "is a key of Dex that kube-idp does not serve yet; remove it"
          "does not serve yet"),
         ("oauth2: {grantTypes: [client_credentials, magic]}", "oauth2.grantTypes[1]",
          "`magic` is not a grant type; served are authorization_code, refresh_token, client_"),
-        ("oauth2: {grantTypes: [client_credentials], responseTypes: [code, id_token]}",
-         "oauth2.responseTypes[1]", "is a response type of Dex"),
         ("oauth2: {grantTypes: [client_credentials], responseTypes: [cod]}",
-         "oauth2.responseTypes[0]", "`cod` is not a response type; served are code"),
+         "oauth2.responseTypes[0]", "`cod` is not a response type; served are code, code id_t"),
+        ("oauth2: {grantTypes: [client_credentials], responseTypes: [code code]}",
+         "oauth2.responseTypes[0]", "`code code` is not a response type"),
+        ("oauth2: {grantTypes: [client_credentials], responseTypes: [token]}",
+         "oauth2.responseTypes", "serves nothing: `token` is only served beside"),
         ("oauth2: {grantTypes: [client_credentials], pkce: {codeChallengeMethodsSupported:"
          " [S256, plain]}}", "oauth2.pkce.codeChallengeMethodsSupported[1]",
          "`plain` is a code challenge method of Dex"),
