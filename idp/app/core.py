@@ -74,8 +74,8 @@ class Core:
         return self.settings.throttle.replicas * self.settings.web.workers
 
     @property
-    def token_lifetime(self) -> timedelta:
-        return self.settings.expiry.id_tokens
+    def longest_tokens(self) -> timedelta:
+        return self.settings.longest_tokens
 
     @property
     def grants(self) -> Collection[Grant]:

@@ -14,6 +14,7 @@ from idp.objects import ObjectHooks, live_objects
 from idp.objects.assembly import ObjectSettings, Timing
 from idp.objects.verdicts import State
 from idp.settings import KubernetesStorage, Settings
+from idp.settings.client_rules import ClientTerms
 from idp.tasks import Job
 from storage.objects import Leadership, ObjectKind, WrittenObjects
 
@@ -64,6 +65,10 @@ def people_of_objects(
         settings=ObjectSettings(
             static_clients=clients_of(settings),
             static_users=local_users_of(settings),
+            client_terms=ClientTerms(
+                algorithms=settings.signer.config.algorithms,
+                longest_tokens=settings.longest_tokens,
+            ),
             generates_secrets=isinstance(config, KubernetesStorage)
             and config.generate_client_secrets,
             signs_in_local_users=settings.enable_password_db,

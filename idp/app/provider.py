@@ -158,7 +158,7 @@ class Provider:
         await store.wait(keeper.start)
         ended = EndedGrants(
             clock=clock,
-            keep_for=core.token_lifetime + LEEWAY,
+            keep_for=core.longest_tokens + LEEWAY,
             on_count=core.metrics.ended_grants.set,
         )
         jobs = BackgroundJobs(

@@ -100,16 +100,16 @@ def refresh_policy(settings: Settings) -> RefreshPolicy:
         grace=refresh.reuse_interval,
         idle=refresh.valid_if_not_used_for,
         absolute=refresh.absolute_lifetime,
-        keep_for=settings.expiry.id_tokens + LEEWAY,
+        keep_for=settings.longest_tokens + LEEWAY,
     )
 
 
 def rotation_policy(settings: Settings) -> RotationPolicy:
     return RotationPolicy(
-        algorithms=(settings.signer.config.algorithm,),
+        algorithms=settings.signer.config.algorithms,
         rotation_period=settings.key_rotation_period,
         publish_for=2 * settings.expiry.key_cache_for,
-        keep_retired_for=settings.expiry.id_tokens + LEEWAY,
+        keep_retired_for=settings.longest_tokens + LEEWAY,
     )
 
 

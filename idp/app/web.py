@@ -32,6 +32,7 @@ from idp.login.state import LoginStates
 from idp.login.throttle import CLIENT_SECRETS, HANDLES, PASSWORDS, Throttle, Throttled
 from idp.metrics import Metrics
 from idp.oauth.authorize import AuthorizeRules
+from idp.oauth.client import token_rules
 from idp.oauth.errors import TooManyAttempts
 from idp.oauth.response_types import served_types
 from idp.settings import Settings
@@ -74,7 +75,8 @@ def web_app(
     issued = IssuedTokens(verifier=live.verifier, issuer=settings.issuer, clock=outside.clock)
     tokens = TokenIssuer(
         issuer=settings.issuer,
-        lifetime=core.token_lifetime,
+        lifetime=settings.expiry.id_tokens,
+        rules=token_rules(core.clients),
         signer=live.signer,
         clock=outside.clock,
         new_id=lambda: outside.random(16).hex(),
@@ -93,7 +95,12 @@ def web_app(
         approval=ApprovalEndpoint(
             origin=login.origin, cookies=login.form.cookies, ending=login.ending
         ),
-        token=TokenEndpoint(guard=guard, handlers=_grants(core, tokens), metrics=core.metrics),
+        token=TokenEndpoint(
+            guard=guard,
+            handlers=_grants(core, tokens),
+            check_signs=tokens.check_signs,
+            metrics=core.metrics,
+        ),
         userinfo=UserinfoEndpoint(
             issuer=settings.issuer,
             access_tokens=issued,

@@ -113,6 +113,8 @@ class LoginFinisher:
                 scopes=state.request.scopes,
                 clients=self.clients,
             )
+            if carries_tokens(state.request.response_type):
+                self.issuer.check_signs(client)
         except OAuthError as error:
             raise Refused(target, error) from None
         return client

@@ -96,8 +96,8 @@ def target_of(parameters: Parameters, clients: Clients) -> Target:
     if client is None:
         raise Untrusted(
             "The application you came from is not known here.",
-            "Its client_id is missing or not registered. The people who run it must use a"
-            " client_id from this provider's staticClients.",
+            "Its client_id is missing, not registered or switched off. The people who run it must"
+            " use a client_id from this provider's staticClients.",
         )
     redirect_uri = parameters.get("redirect_uri")
     if redirect_uri is None or not redirect_uri_allowed(redirect_uri, client):

@@ -5,7 +5,7 @@ own default, so that a client of name, secret and addresses is what it always wa
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Literal
@@ -136,6 +136,24 @@ class Client:
 
 Clients = Mapping[str, Client]
 """All clients by id that are served."""
+
+
+_NO_RULES: Final = TokenRules()
+
+
+def without_rules(_: str) -> TokenRules:
+    """Return the rules of a client of which nothing is said."""
+    return _NO_RULES
+
+
+def token_rules(clients: Clients) -> Callable[[str], TokenRules]:
+    """Return what looks up the rules of a client by its id; one that is gone has none."""
+
+    def rules(client_id: str) -> TokenRules:
+        client = clients.get(client_id)
+        return _NO_RULES if client is None else client.tokens
+
+    return rules
 
 
 def served(clients: Iterable[Client]) -> dict[str, Client]:

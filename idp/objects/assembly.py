@@ -25,6 +25,7 @@ from idp.objects.status_writer import StatusWriter, WritingPace
 from idp.objects.user_states import UserState, judge_user_state
 from idp.objects.users import EMAIL, USER_ID, is_locked, judge_user, user_claims, user_need
 from idp.objects.verdicts import Change, Claim, Entry, SecretNeed, State
+from idp.settings.client_rules import ClientTerms
 from idp.tasks import Job
 from storage.objects import Leadership, ObjectKind, WrittenObjects
 
@@ -40,6 +41,7 @@ class ObjectSettings:
 
     static_clients: Mapping[str, Client]
     static_users: Sequence[LocalUser]
+    client_terms: ClientTerms
     generates_secrets: bool
     signs_in_local_users: bool
     local_connector_id: str = "local"
@@ -188,7 +190,7 @@ def _client_rules(settings: ObjectSettings) -> Rules[Client]:
 
     return Rules(
         kind="oidc-clients",
-        judge=partial(judge_client, generates=generates),
+        judge=partial(judge_client, generates=generates, terms=settings.client_terms),
         claims=client_claims,
         need=partial(client_need, generates=generates),
         taken=is_taken,

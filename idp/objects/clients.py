@@ -7,7 +7,7 @@ from idp.objects.secret_values import text_of
 from idp.objects.spec_reader import SpecReader
 from idp.objects.verdicts import BadSecret, Claim, Judged, SecretNeed, SecretReading
 from idp.settings.client_policies import policies_in
-from idp.settings.client_rules import proves_by_key
+from idp.settings.client_rules import ClientTerms, proves_by_key
 from idp.settings.doubts import SHORTEST_SECRET
 from idp.settings.people import check_client_id
 from idp.settings.problems import shown
@@ -57,12 +57,16 @@ def client_need(written: WrittenObject, *, generates: bool) -> SecretNeed | None
 
 
 def judge_client(
-    written: WrittenObject, secret: SecretReading | None, *, generates: bool
+    written: WrittenObject,
+    secret: SecretReading | None,
+    *,
+    generates: bool,
+    terms: ClientTerms,
 ) -> Judged[Client]:
     """Return the client, or what is wrong with the object.
 
     `secret` is what `client_need` asked for, None while nobody has read it yet. `generates` tells
-    whether the operator lets secrets be made.
+    whether the operator lets secrets be made, `terms` what can be had from this provider.
     """
     spec = SpecReader(written.spec)
     client_id = _client_id(spec)
@@ -82,7 +86,7 @@ def judge_client(
         trusted_peers=frozenset(spec.texts("trustedPeers")),
         credentials_groups=spec.section("clientCredentialsClaims").texts("groups"),
     )
-    policies, problems = policies_in(spec.fields, ("spec",))
+    policies, problems = policies_in(spec.fields, ("spec",), terms)
     if spec.problems or policies is None:
         return Judged(value=None, problems=(*spec.problems, *problems))
     client = policies.said_of(client)

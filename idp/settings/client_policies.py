@@ -30,11 +30,11 @@ from idp.settings.client_addresses import (
     check_page_url,
     check_request_uri,
 )
-from idp.settings.client_rules import client_findings
+from idp.settings.client_rules import ClientTerms, client_findings
 from idp.settings.draft import Draft
 from idp.settings.fields import Flag, Text, duration_between, no_end_or_between, whole_seconds
 from idp.settings.problems import KeyPath
-from idp.settings.protocol import GRANT_TYPES
+from idp.settings.protocol import GRANT_TYPES, SigningAlgorithm
 from idp.settings.section import Section
 from idp.settings.validation import validated
 
@@ -78,7 +78,7 @@ def _listed(value: Any) -> Any:
 
 
 def policies_in(
-    fields: Mapping[str, Any], place: KeyPath
+    fields: Mapping[str, Any], place: KeyPath, terms: ClientTerms
 ) -> tuple["ClientPolicies | None", tuple[str, ...]]:
     """Return what an object's fields say, or sentences about what is wrong with them.
 
@@ -87,7 +87,7 @@ def policies_in(
     known = {str(field.alias) for field in ClientPolicies.model_fields.values()}
     said = {key: _drafted(value) for key, value in fields.items() if value is not None}
     draft = Draft()
-    for finding in client_findings(said, place):
+    for finding in client_findings(said, place, terms):
         draft.refuse(finding.path, finding.message)
     policies = validated(
         draft, ClientPolicies, {key: said[key] for key in said.keys() & known}, place
@@ -130,7 +130,7 @@ class ClientPolicies(Section):
     allowed_audiences: tuple[Text, ...] = ()
     expiry: ClientExpiry = ClientExpiry()
     refresh_token_lifetime: RefreshEnd = "standalone"  # noqa: S105 - a word of Dex
-    id_token_signed_response_alg: Literal["RS256", "ES256"] | None = None
+    id_token_signed_response_alg: SigningAlgorithm | None = None
     offline_access: OfflineAccess = "requested"
     pkce: Literal["required", "optional"] | None = None
     skip_approval_screen: Flag = False

@@ -3,21 +3,40 @@
 They read plain values, so that a mistake in one field does not hide another.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from idp.durations import parse_duration
+from idp.keys.jwks import ALGORITHMS
 from idp.oauth.client import PRIVATE_KEY_JWT
 from idp.settings.client_addresses import same_origin
-from idp.settings.draft import Finding
+from idp.settings.draft import Finding, value_at
 from idp.settings.problems import KeyPath
 
 _SECRET_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 
 
-def client_findings(said: Mapping[str, Any], place: KeyPath) -> Iterator[Finding]:
-    """Yield what in a client's fields does not go together. `place` is where the client stands."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTerms:
+    """What the provider has to offer to any client: algorithms, and the longest life of a token."""
+
+    algorithms: Collection[str]
+    longest_tokens: timedelta
+
+
+def client_findings(
+    said: Mapping[str, Any], place: KeyPath, terms: ClientTerms
+) -> Iterator[Finding]:
+    """Yield what in a client's fields does not go together, or cannot be had here.
+
+    `place` is where the client stands.
+    """
     for key, message in (*_authentication(said), *_grants(said), *_logout(said)):
         yield Finding((*place, key), message)
+    for path, message in _beyond(said, terms):
+        yield Finding((*place, *path), message)
 
 
 def proves_by_key(said: Mapping[str, Any]) -> bool:
@@ -59,6 +78,30 @@ def _grants(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "grantTypes", "`client_credentials` is for clients that can prove who they are"
     if said.get("offlineAccess") == "always" and "refresh_token" not in grants:
         yield "offlineAccess", "`always` needs `refresh_token` among `grantTypes`"
+
+
+def _beyond(said: Mapping[str, Any], terms: ClientTerms) -> Iterator[tuple[KeyPath, str]]:
+    alg = said.get("idTokenSignedResponseAlg")
+    if alg in ALGORITHMS and alg not in terms.algorithms:
+        yield (
+            ("idTokenSignedResponseAlg",),
+            f"`{alg}` is not signed with by this provider; add it to"
+            " `signer.config.additionalAlgorithms` of its configuration",
+        )
+    for key in ("idTokens", "accessTokens"):
+        if _is_longer(value_at(said, "expiry", key), terms.longest_tokens):
+            yield (
+                ("expiry", key),
+                "is longer than any token of this provider may live; raise `expiry.longestTokens`"
+                " of its configuration",
+            )
+
+
+def _is_longer(lifetime: Any, longest: timedelta) -> bool:
+    try:
+        return parse_duration(str(lifetime)) > longest
+    except ValueError:
+        return False
 
 
 def _logout(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

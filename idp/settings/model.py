@@ -74,6 +74,11 @@ class Settings(Section):
         given = self.signer.config.keys_rotation_period or self.expiry.signing_keys
         return given or DEFAULT_ROTATION_PERIOD
 
+    @property
+    def longest_tokens(self) -> timedelta:
+        """Return the longest life of any token: keys and revocations are remembered for it."""
+        return self.expiry.longest_tokens or self.expiry.id_tokens
+
     def with_warnings(self, warnings: tuple[Problem, ...]) -> "Settings":
         """Return the same settings with these warnings."""
         copy = self.model_copy()

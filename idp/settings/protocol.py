@@ -106,13 +106,19 @@ class RefreshTokens(Section):
 
 
 class Expiry(Section):
-    """Lifetimes. `key_cache_for` is how long clients may keep the key set: its max-age."""
+    """Lifetimes. `key_cache_for` is how long clients may keep the key set: its max-age.
+
+    `longest_tokens` bounds what single clients may be given; None is `id_tokens`.
+    """
 
     unserved: ClassVar[frozenset[str]] = frozenset({"deviceRequests"})
 
     id_tokens: Annotated[
         timedelta, duration_between("1s", "168h"), AfterValidator(whole_seconds)
     ] = timedelta(hours=1)
+    longest_tokens: (
+        Annotated[timedelta, duration_between("1s", "168h"), AfterValidator(whole_seconds)] | None
+    ) = None
     auth_requests: Annotated[timedelta, duration_between("1s", "24h")] = timedelta(minutes=30)
     auth_codes: Annotated[timedelta, duration_between("1s", "10m")] = timedelta(seconds=60)
     signing_keys: Annotated[timedelta, duration_between("1s", "8760h")] | None = None
@@ -122,11 +128,23 @@ class Expiry(Section):
     refresh_tokens: RefreshTokens = RefreshTokens()
 
 
+SigningAlgorithm = Literal["RS256", "ES256"]
+
+
 class LocalSigner(Section):
-    """Keys that the server makes and rotates itself."""
+    """Keys that the server makes and rotates itself.
+
+    With `additional_algorithms` ID tokens are signed for the clients that ask for them.
+    """
 
     keys_rotation_period: Annotated[timedelta, duration_between("1s", "8760h")] | None = None
-    algorithm: Literal["RS256", "ES256"] = "RS256"
+    algorithm: SigningAlgorithm = "RS256"
+    additional_algorithms: tuple[SigningAlgorithm, ...] = ()
+
+    @property
+    def algorithms(self) -> tuple[SigningAlgorithm, ...]:
+        """Return everything that is signed with, the provider's own first."""
+        return tuple(dict.fromkeys((self.algorithm, *self.additional_algorithms)))
 
 
 class Signer(Section):

@@ -12,9 +12,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from idp.durations import parse_duration
+from idp.keys.jwks import ALGORITHMS
 from idp.login.usernames import canonical
 from idp.oauth.response_types import IMPLICIT, carries_tokens
-from idp.settings.client_rules import client_findings, proves_by_key
+from idp.settings.client_rules import ClientTerms, client_findings, proves_by_key
 from idp.settings.draft import Draft, mapping_at, sequence_at, value_at
 from idp.settings.fields import Address, ListenAddress
 from idp.settings.problems import KeyPath, written
@@ -33,6 +34,7 @@ def check_rules(draft: Draft) -> None:
         _tls,
         _proxies,
         _rotation,
+        _longest_tokens,
         _clients,
         _passwords,
         _connectors,
@@ -141,14 +143,13 @@ def _rotation(draft: Draft) -> None:
 
 
 def _is_too_short(period: Any, cache: Any) -> bool:
-    try:
-        # Less than a second is refused by the model, with another reason.
-        return _SECOND <= parse_duration(str(period)) < 2 * parse_duration(str(cache))
-    except ValueError:
-        return False
+    length, kept = _duration(period), _duration(cache)
+    # Less than a second is refused by the model, with another reason.
+    return length is not None and kept is not None and _SECOND <= length < 2 * kept
 
 
 def _clients(draft: Draft) -> None:
+    terms = _terms(draft)
     for path, client in _items(draft, "staticClients"):
         public = client.get("public", False)
         if _is_true(public) and "secret" in client:
@@ -166,9 +167,34 @@ def _clients(draft: Draft) -> None:
         if OUT_OF_BAND in uris and not _is_true(public):
             place = (*path, "redirectURIs", uris.index(OUT_OF_BAND))
             draft.refuse(place, f"`{OUT_OF_BAND}` is for clients with `public: true` only")
-        for finding in client_findings(client, path):
+        for finding in client_findings(client, path, terms):
             draft.refuse(finding.path, finding.message)
     _refuse_repeated(draft, "staticClients", "id")
+
+
+def _terms(draft: Draft) -> ClientTerms:
+    signer = mapping_at(draft.value, "signer", "config")
+    given = mapping_at(draft.value, "expiry")
+    additional = sequence_at(signer, "additionalAlgorithms")
+    longest = given.get("longestTokens", given.get("idTokens", "1h"))
+    return ClientTerms(
+        algorithms={str(signer.get("algorithm", ALGORITHMS[0])), *map(str, additional)},
+        longest_tokens=_duration(longest) or timedelta.max,
+    )
+
+
+def _longest_tokens(draft: Draft) -> None:
+    given = mapping_at(draft.value, "expiry")
+    longest, usual = _duration(given.get("longestTokens")), _duration(given.get("idTokens", "1h"))
+    if longest is not None and usual is not None and longest < usual:
+        draft.refuse(("expiry", "longestTokens"), "is shorter than `expiry.idTokens`")
+
+
+def _duration(value: Any) -> timedelta | None:
+    try:
+        return parse_duration(str(value))
+    except ValueError:
+        return None
 
 
 def _passwords(draft: Draft) -> None:

@@ -22,7 +22,7 @@ def front_channel_answer(
         answer |= {
             "access_token": access_token,
             "token_type": "bearer",
-            "expires_in": str(issuer.expires_in),
+            "expires_in": str(issuer.expires_in(authorization)),
         }
         if authorization.scopes:
             answer["scope"] = " ".join(authorization.scopes)

@@ -2,18 +2,21 @@
 
 import hashlib
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
 from idp.clock import Clock, epoch_seconds
 from idp.oauth.claims import Claims, person_claims
+from idp.oauth.client import Client, TokenRules, without_rules
+from idp.oauth.errors import TemporarilyUnavailable
 from idp.oauth.scopes import OPENID
 from idp.tokens.authorization import Authorization
 
 ACCESS_TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - the media type of RFC 9068 section 2.1
 ID_TOKEN_TYPE: Final = "JWT"  # noqa: S105 - the media type of RFC 7519 section 5.1
+_KEY_IS_COMING: Final = timedelta(seconds=30)
 GRANT_CLAIM: Final = "grant"
 """The access token's private claim that names the grant behind it, for revocation."""
 
@@ -21,8 +24,13 @@ GRANT_CLAIM: Final = "grant"
 class TokenSigner(Protocol):
     """Signs with the key that is current at the moment of the call."""
 
-    def sign(self, claims: Claims, *, typ: str) -> str:
-        """Return a compact JWS."""
+    @property
+    def algorithms(self) -> Collection[str]:
+        """Return what signs now."""
+        ...
+
+    def sign(self, claims: Claims, *, typ: str, alg: str | None = None) -> str:
+        """Return a compact JWS, by the provider's own algorithm unless another is named."""
         ...
 
 
@@ -55,13 +63,17 @@ class TokenSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIssuer:
-    """Issues the tokens of an authorization. `new_id` draws the `jti`."""
+    """Issues the tokens of an authorization. `new_id` draws the `jti`.
+
+    `lifetime` is that of both tokens of a client that says nothing else in its rules.
+    """
 
     issuer: str
     lifetime: timedelta
     signer: TokenSigner
     clock: Clock
     new_id: Callable[[], str]
+    rules: Callable[[str], TokenRules] = without_rules
 
     def issue(self, authorization: Authorization, *, refresh_token: str | None) -> TokenSet:
         """Return signed tokens; an ID token only where `openid` was granted."""
@@ -71,16 +83,28 @@ class TokenIssuer:
             id_token = self.id_token(authorization, access_token=access_token)
         return TokenSet(
             access_token=access_token,
-            expires_in=self.expires_in,
+            expires_in=self.expires_in(authorization),
             scope=" ".join(authorization.scopes),
             id_token=id_token,
             refresh_token=refresh_token,
         )
 
-    @property
-    def expires_in(self) -> int:
+    def check_signs(self, client: Client) -> None:
+        """Raise TemporarilyUnavailable while no key signs with the algorithm of a client.
+
+        An algorithm that was just added signs once everybody can know its key.
+        """
+        alg = client.tokens.id_token_alg
+        if alg and alg not in self.signer.algorithms:
+            raise TemporarilyUnavailable(
+                f"No {alg} key of this provider signs yet. Try again in a few minutes.",
+                _KEY_IS_COMING,
+            )
+
+    def expires_in(self, authorization: Authorization) -> int:
         """Return the life of an access token in seconds."""
-        return int(self.lifetime.total_seconds())
+        lifetime = self.rules(authorization.client_id).access_token_lifetime or self.lifetime
+        return int(lifetime.total_seconds())
 
     def access_token(self, authorization: Authorization) -> str:
         """Return a signed access token."""
@@ -95,11 +119,13 @@ class TokenIssuer:
             claims["at_hash"] = left_half_hash(access_token)
         if code:
             claims["c_hash"] = left_half_hash(code)
-        return self.signer.sign(claims, typ=ID_TOKEN_TYPE)
+        alg = self.rules(authorization.client_id).id_token_alg
+        return self.signer.sign(claims, typ=ID_TOKEN_TYPE, alg=alg or None)
 
     def id_claims(self, authorization: Authorization) -> Claims:
         """Return the claims of an ID token, all but `at_hash` and `c_hash`."""
-        claims = self._common_claims(authorization)
+        lifetime = self.rules(authorization.client_id).id_token_lifetime or self.lifetime
+        claims = self._common_claims(authorization, int(lifetime.total_seconds()))
         client_id = authorization.client_id
         others = [peer for peer in authorization.peers if peer != client_id]
         claims["aud"] = [*others, client_id] if others else client_id
@@ -116,7 +142,7 @@ class TokenIssuer:
         Its audience is this provider and never the client itself: kube-apiserver looks at `aud`
         and not at `typ`, so an access token for a client id would pass for an identity.
         """
-        claims = self._common_claims(authorization)
+        claims = self._common_claims(authorization, self.expires_in(authorization))
         others = [peer for peer in authorization.peers if peer != authorization.client_id]
         claims["aud"] = [self.issuer, *others] if others else self.issuer
         claims["client_id"] = authorization.client_id
@@ -126,12 +152,12 @@ class TokenIssuer:
             claims[GRANT_CLAIM] = authorization.grant_name
         return claims
 
-    def _common_claims(self, authorization: Authorization) -> Claims:
+    def _common_claims(self, authorization: Authorization, lifetime: int) -> Claims:
         now = epoch_seconds(self.clock())
         claims: Claims = {
             "iss": self.issuer,
             **person_claims(authorization.person, authorization.scopes),
-            "exp": now + int(self.lifetime.total_seconds()),
+            "exp": now + lifetime,
             "iat": now,
             "jti": self.new_id(),
         }

@@ -1,6 +1,6 @@
 """POST /token: authenticates the client, once for all grants, and hands over to the grant."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,10 +30,14 @@ class ClientGuard(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenEndpoint:
-    """The token endpoint (RFC 6749 section 3.2)."""
+    """The token endpoint (RFC 6749 section 3.2).
+
+    `check_signs` raises TemporarilyUnavailable for a client for which nothing could be signed now.
+    """
 
     guard: ClientGuard
     handlers: Mapping[str, GrantHandler]
+    check_signs: Callable[[Client], None]
     metrics: Metrics
 
     async def __call__(self, request: Request) -> Response:
@@ -74,4 +78,5 @@ class TokenEndpoint:
         if not handler.allows(client):
             raise UnauthorizedClient(f"This client may not use {handler.grant_type}.")
         check_grant_type(client, handler.grant_type)
+        self.check_signs(client)
         return handler

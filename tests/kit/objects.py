@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from idp.settings.client_rules import ClientTerms
 from storage.base import AlreadyExists, Conflict, NotFound, StorageUnavailable
 from storage.objects import (
     Gone,
@@ -17,6 +18,9 @@ from storage.objects import (
     SecretForbidden,
     WrittenObject,
 )
+
+TERMS = ClientTerms(algorithms=("RS256", "ES256"), longest_tokens=timedelta(hours=1))
+"""What the provider of a test has to offer to clients."""
 
 FIRST_CREATED_AT = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 

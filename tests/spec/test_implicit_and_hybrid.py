@@ -269,9 +269,7 @@ def test_other_combinations_are_not_served(provider: ProviderUnderTest, response
 @every_type
 @pytest.mark.covers("CV-3", "CV-33")
 @pytest.mark.parametrize("grant_type", ["authorization_code", "implicit"])
-def test_a_client_gets_only_what_its_grant_types_allow(
-    response_type: str, grant_type: str
-) -> None:
+def test_a_client_gets_only_what_its_grant_types_allow(response_type: str, grant_type: str) -> None:
     config = base_config()
     config["oauth2"]["responseTypes"] = ["code", "id_token", "token"]
     config["staticClients"][0]["grantTypes"] = [grant_type]

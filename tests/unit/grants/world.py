@@ -14,7 +14,7 @@ from idp.grants.refresh_token import RefreshTokenGrant
 from idp.keys.handles import Handles
 from idp.keys.seal import SealingKey, SealingKeys
 from idp.keys.signer import Signer
-from idp.oauth.client import Client
+from idp.oauth.client import Client, token_rules
 from idp.oauth.errors import TooManyAttempts
 from idp.oauth.params import Parameters
 from idp.oauth.standing import NO_STANDINGS
@@ -125,6 +125,7 @@ class World:
             signer=self.signer,
             clock=self.clock,
             new_id=lambda: secrets.token_hex(16),
+            rules=token_rules(self.clients),
         )
 
     @property

@@ -14,7 +14,7 @@ from idp.objects.user_states import judge_user_state
 from idp.objects.users import is_locked, judge_user, user_claims, user_need
 from idp.objects.verdicts import BadSecret, GoodSecret, SecretNeed
 from tests.kit.connectors import cheap_hash
-from tests.kit.objects import written
+from tests.kit.objects import TERMS, written
 
 SECRET = GoodSecret(b"a secret that is long enough", "The entry `clientSecret` of the Secret `s`")
 HASH = cheap_hash("correct horse")
@@ -27,7 +27,7 @@ USER: dict[str, Any] = {"email": "Alice@Example.com", "passwordHash": HASH}
 
 
 def client(spec: Any, secret: GoodSecret | BadSecret | None = SECRET) -> Any:
-    return judge_client(written("oidc-clients", "app", spec), secret, generates=False)
+    return judge_client(written("oidc-clients", "app", spec), secret, generates=False, terms=TERMS)
 
 
 def user(spec: Any, secret: GoodSecret | BadSecret | None = None) -> Any:

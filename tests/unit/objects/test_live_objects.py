@@ -23,7 +23,7 @@ from idp.tasks import BackgroundJobs
 from storage.objects import ObjectKind
 from tests.kit.clock import HandClock
 from tests.kit.connectors import CountingVerifier, cheap_hash
-from tests.kit.objects import FakeObjects, HandLeadership
+from tests.kit.objects import TERMS, FakeObjects, HandLeadership
 
 pytestmark = pytest.mark.anyio
 
@@ -68,6 +68,7 @@ class World:
             settings=ObjectSettings(
                 static_clients={STATIC.id: STATIC},
                 static_users=[ROOT],
+                client_terms=TERMS,
                 generates_secrets=generates,
                 signs_in_local_users=True,
             ),

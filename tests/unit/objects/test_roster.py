@@ -20,7 +20,7 @@ from idp.objects.users import judge_user, user_claims, user_need
 from idp.objects.verdicts import BadSecret, Claim, Entry, GoodSecret, SecretNeed, SecretReading
 from storage.objects import Gone, Listed, ObjectNews, Put, WrittenObject
 from tests.kit.connectors import cheap_hash
-from tests.kit.objects import FIRST_CREATED_AT, written
+from tests.kit.objects import FIRST_CREATED_AT, TERMS, written
 
 HASH = cheap_hash("correct horse")
 STATIC = Client(id="static", name="static", secret_hashes=(bytes(32),))
@@ -32,7 +32,7 @@ def client_roster(secrets: dict[str, SecretReading] | None = None) -> Roster[Cli
 
     rules = Rules(
         kind="oidc-clients",
-        judge=partial(judge_client, generates=False),
+        judge=partial(judge_client, generates=False, terms=TERMS),
         claims=client_claims,
         need=partial(client_need, generates=False),
         taken=lambda claim: claim.value == STATIC.id,
@@ -139,7 +139,7 @@ def test_what_did_not_change_is_not_judged_again() -> None:
 
     def judge(each: WrittenObject, secret: SecretReading | None) -> Any:
         judged.append(each.name)
-        return judge_client(each, secret, generates=False)
+        return judge_client(each, secret, generates=False, terms=TERMS)
 
     roster = Roster(Rules(kind="oidc-clients", judge=judge, claims=client_claims), lambda _: None)
     objects = [an_app("a", "a"), an_app("b", "b")]
@@ -156,7 +156,7 @@ def test_an_object_that_cannot_be_judged_stops_no_other() -> None:
     def judge(each: WrittenObject, _: SecretReading | None) -> Any:
         if each.name == "bomb":
             raise RecursionError
-        return judge_client(each, None, generates=False)
+        return judge_client(each, None, generates=False, terms=TERMS)
 
     roster = Roster(Rules(kind="oidc-clients", judge=judge, claims=client_claims), lambda _: None)
     roster.apply(Listed([an_app("bomb", "x"), an_app("good", "y")]))

@@ -15,7 +15,7 @@ from idp.objects.status_writer import StatusWriter, WritingPace
 from storage.base import StorageError, StorageUnavailable
 from storage.objects import ObjectEvent, Put, WrittenObject
 from tests.kit.clock import HandClock
-from tests.kit.objects import FakeObjects, HandLeadership, written
+from tests.kit.objects import TERMS, FakeObjects, HandLeadership, written
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ class World:
         self.roster = Roster(
             Rules(
                 kind="oidc-clients",
-                judge=partial(judge_client, generates=False),
+                judge=partial(judge_client, generates=False, terms=TERMS),
                 claims=client_claims,
             ),
             lambda _: None,

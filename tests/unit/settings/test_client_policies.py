@@ -19,6 +19,8 @@ from idp.oauth.client import (
 )
 from idp.settings import Problem, Settings
 from idp.settings.client_policies import policies_in
+from idp.settings.client_rules import ClientTerms
+from tests.kit.objects import TERMS
 
 Read = Callable[..., Settings]
 Refuse = Callable[..., tuple[Problem, ...]]
@@ -67,7 +69,8 @@ ADDRESSES = ["https://app.example/cb"]
 
 def said_of_app(said: dict[str, Any]) -> str:
     """Return a file with one client of which this is said."""
-    return "staticClients: " + json.dumps([{"id": "app", "redirectURIs": ADDRESSES, **said}])
+    clients = json.dumps([{"id": "app", "redirectURIs": ADDRESSES, **said}])
+    return f"staticClients: {clients}\nsigner: {{config: {{additionalAlgorithms: [ES256]}}}}\n"
 
 
 def test_everything_that_can_be_said_of_a_client(read: Read) -> None:
@@ -125,7 +128,7 @@ def test_an_object_says_the_same_as_the_file(read: Read) -> None:
         "unknown": 1,
         "pkce": None,
     }
-    policies, problems = policies_in({**fields, "pkce": "required"}, ("spec",))
+    policies, problems = policies_in({**fields, "pkce": "required"}, ("spec",), TERMS)
     assert problems == ()
     assert policies is not None
     client = policies.said_of(Client(id="app", name="app", redirect_uris=tuple(ADDRESSES)))
@@ -138,7 +141,10 @@ def test_an_object_says_the_same_as_the_file(read: Read) -> None:
         ({"allowedConnectors": "ldap"}, "allowedConnectors", "must be a list, but is a single"),
         ({"grantTypes": ["password"]}, "grantTypes[0]", "is a grant type of Dex that kube"),
         ({"grantTypes": ["x"]}, "grantTypes[0]", "`x` is not a grant type; served are"),
-        ({"expiry": {"idTokens": "169h"}}, "expiry.idTokens", "at least 1s and at most 168h"),
+        ({"expiry": {"idTokens": "61m"}}, "expiry.idTokens",
+         "is longer than any token of this provider may live; raise `expiry.longestTokens`"),
+        ({"expiry": {"accessTokens": "2h"}}, "expiry.accessTokens", "raise `expiry.longestTokens`"),
+        ({"expiry": {"idTokens": "0s"}}, "expiry.idTokens", "at least 1s and at most 168h"),
         ({"expiry": {"idTokens": "none"}}, "expiry.idTokens", "`none` is not a duration"),
         ({"expiry": {"refreshTokens": {"absoluteLifetime": "never"}}},
          "expiry.refreshTokens.absoluteLifetime", "is not a duration"),
@@ -186,7 +192,7 @@ def test_what_cannot_be_is_refused_with_the_same_sentence_everywhere(
     assert in_file.path == f"staticClients[0].{field}"
     assert text in in_file.message
     assert "hunter2" not in in_file.message
-    policies, (in_object,) = policies_in({"redirectURIs": ADDRESSES, **said}, ("spec",))
+    policies, (in_object,) = policies_in({"redirectURIs": ADDRESSES, **said}, ("spec",), TERMS)
     assert policies is None
     assert in_object == f"spec.{field} {in_file.message}."
 
@@ -203,16 +209,16 @@ def test_a_client_that_signs_has_neither_a_secret_nor_none(
     said: dict[str, Any], field: str, text: str
 ) -> None:
     fields = {"tokenEndpointAuthMethod": "private_key_jwt", "jwks": KEYS, **said}
-    _, (problem,) = policies_in(fields, ("spec",))
+    _, (problem,) = policies_in(fields, ("spec",), TERMS)
     assert problem.startswith(f"spec.{field} {text}")
 
 
 def test_a_public_client_cannot_use_what_needs_a_proof() -> None:
     fields = {"public": True, "grantTypes": ["client_credentials"]}
-    _, (problem,) = policies_in(fields, ("spec",))
+    _, (problem,) = policies_in(fields, ("spec",), TERMS)
     assert "`client_credentials` is for clients that can prove who they are" in problem
     fields = {"public": True, "tokenEndpointAuthMethod": "client_secret_post"}
-    _, (problem,) = policies_in(fields, ("spec",))
+    _, (problem,) = policies_in(fields, ("spec",), TERMS)
     assert "needs a secret, which a public client has not" in problem
 
 
@@ -225,3 +231,24 @@ def test_two_secrets_count_while_one_is_replaced(read: Read) -> None:
 def test_a_previous_secret_needs_a_secret(refuse: Refuse) -> None:
     problems = refuse("staticClients: [{id: app, previousSecret: 0123456789abcdef}]")
     assert "staticClients[0].previousSecret" in {problem.path for problem in problems}
+
+
+def test_an_algorithm_that_the_provider_does_not_sign_with_is_refused(refuse: Refuse) -> None:
+    said = {"id": "a", "public": True, "idTokenSignedResponseAlg": "ES256"}
+    (problem,) = refuse("staticClients: " + json.dumps([said]))
+    assert problem.path == "staticClients[0].idTokenSignedResponseAlg"
+    assert "add it to `signer.config.additionalAlgorithms`" in problem.message
+    rsa_only = ClientTerms(algorithms=("RS256",), longest_tokens=timedelta(hours=1))
+    _, (in_object,) = policies_in(said, ("spec",), rsa_only)
+    assert in_object == f"spec.idTokenSignedResponseAlg {problem.message}."
+
+
+def test_longer_lives_are_for_clients_of_a_provider_that_remembers_for_so_long(
+    read: Read, refuse: Refuse
+) -> None:
+    client = "staticClients: [{id: a, public: true, expiry: {idTokens: 24h}}]\n"
+    settings = read(client + "expiry: {longestTokens: 24h}")
+    assert settings.longest_tokens == timedelta(hours=24)
+    assert read("expiry: {idTokens: 2h}").longest_tokens == timedelta(hours=2)
+    (problem,) = refuse("expiry: {longestTokens: 30m}")
+    assert problem.message == "is shorter than `expiry.idTokens`"
