@@ -47,6 +47,18 @@ class Metrics:
             ("grant_type", "result"),
             registry=registry,
         )
+        self.revocations = Counter(
+            "idp_revocation_requests",
+            "Answers of the revocation endpoint: ended, nothing (to end), or the error code.",
+            ("result",),
+            registry=registry,
+        )
+        self.introspections = Counter(
+            "idp_introspection_requests",
+            "Answers of the introspection endpoint: active, inactive, or the error code.",
+            ("result",),
+            registry=registry,
+        )
         self.events = Counter(
             "idp_audit_events",
             "Events of the audit log by name.",

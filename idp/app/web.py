@@ -23,8 +23,10 @@ from idp.grants.authorization_code import AuthorizationCodeGrant
 from idp.grants.base import GrantHandler, LoginRules
 from idp.grants.client_credentials import ClientCredentialsGrant
 from idp.grants.ended import EndedGrants
+from idp.grants.introspection import Introspection
 from idp.grants.lookup import GrantLookup, LookupAttempt
 from idp.grants.refresh_token import RefreshTokenGrant
+from idp.grants.revocation import Revocation
 from idp.keys.handles import Handles
 from idp.keys.live import LiveKeys
 from idp.login.finish import LoginFinisher
@@ -36,7 +38,7 @@ from idp.oauth.client import token_rules
 from idp.oauth.errors import TooManyAttempts
 from idp.oauth.response_types import served_types
 from idp.settings import Settings
-from idp.tokens.access import IssuedTokens
+from idp.tokens.access import IssuedTokens, LiveAccessTokens
 from idp.tokens.issue import TokenIssuer
 from idp.web.answers import Answers
 from idp.web.approval import ApprovalEndpoint
@@ -45,9 +47,11 @@ from idp.web.cookies import BrowserCookies, cookie_name
 from idp.web.ending import Ending
 from idp.web.errors import Renderer
 from idp.web.guard import ThrottledClients
+from idp.web.introspection import IntrospectionEndpoint
 from idp.web.login import LoginEndpoint, LoginForm
 from idp.web.middleware import Outermost, security_headers
 from idp.web.pages import Branding, Pages
+from idp.web.revocation import RevocationEndpoint
 from idp.web.routes import Endpoints, WebApp, web_routes
 from idp.web.telemetry import Check, health
 from idp.web.token import TokenEndpoint
@@ -73,6 +77,9 @@ def web_app(
     """Return everything that is served to people and clients."""
     settings, outside = core.settings, core.outside
     issued = IssuedTokens(verifier=live.verifier, issuer=settings.issuer, clock=outside.clock)
+    access_tokens = LiveAccessTokens(
+        issued=issued, ended=ended, clients=core.clients, standings=core.standings
+    )
     tokens = TokenIssuer(
         issuer=settings.issuer,
         lifetime=settings.expiry.id_tokens,
@@ -88,6 +95,7 @@ def web_app(
         source=source,
         audit=core.audit,
     )
+    lookup = _lookup(core)
     login = _login_parts(core, tokens, renderer, source)
     endpoints = Endpoints(
         authorize=_authorize_endpoint(core, issued, login.form, renderer),
@@ -97,16 +105,20 @@ def web_app(
         ),
         token=TokenEndpoint(
             guard=guard,
-            handlers=_grants(core, tokens),
+            handlers=_grants(core, tokens, lookup),
             check_signs=tokens.check_signs,
             metrics=core.metrics,
         ),
-        userinfo=UserinfoEndpoint(
-            issuer=settings.issuer,
-            access_tokens=issued,
-            ended=ended,
-            clients=core.clients,
-            standings=core.standings,
+        userinfo=UserinfoEndpoint(issuer=settings.issuer, access_tokens=access_tokens),
+        revocation=RevocationEndpoint(
+            guard=guard,
+            revocation=_revocation(core, issued, ended, lookup),
+            metrics=core.metrics,
+        ),
+        introspection=IntrospectionEndpoint(
+            guard=guard,
+            introspection=_introspection(core, access_tokens, lookup),
+            metrics=core.metrics,
         ),
         home=_home(settings, renderer),
         healthz=health({"provider": readiness}),
@@ -208,8 +220,8 @@ def _authorize_endpoint(
     )
 
 
-def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
-    """Return the handlers of the grant types that are switched on."""
+def _lookup(core: Core) -> GrantLookup:
+    """Return what finds grants; every endpoint draws on one budget for texts of unknown keys."""
     unknown_keys = Throttle(HANDLES, clock=core.outside.clock, share=core.share)
 
     def budget() -> LookupAttempt:
@@ -219,11 +231,45 @@ def _grants(core: Core, tokens: TokenIssuer) -> dict[str, GrantHandler]:
             text = "Too many tokens that name no key of this provider. Try again later."
             raise TooManyAttempts(text, error.retry_after) from None
 
-    lookup = GrantLookup(
+    return GrantLookup(
         grants=core.grants, handles=Handles(core.sealing), budget=budget, recent=core.recent
     )
+
+
+def _revocation(
+    core: Core, issued: IssuedTokens, ended: EndedGrants, lookup: GrantLookup
+) -> Revocation:
+    return Revocation(
+        lookup=lookup,
+        access_tokens=issued,
+        ended=ended,
+        policy=refresh_policy(core.settings),
+        clock=core.outside.clock,
+        audit=core.audit,
+    )
+
+
+def _introspection(
+    core: Core, access_tokens: LiveAccessTokens, lookup: GrantLookup
+) -> Introspection:
+    return Introspection(
+        issuer=core.settings.issuer,
+        access_tokens=access_tokens,
+        lookup=lookup,
+        policy=refresh_policy(core.settings),
+        logins=_login_rules(core),
+        clock=core.outside.clock,
+    )
+
+
+def _login_rules(core: Core) -> LoginRules:
+    return LoginRules(clients=core.clients, standings=core.standings, audit=core.audit)
+
+
+def _grants(core: Core, tokens: TokenIssuer, lookup: GrantLookup) -> dict[str, GrantHandler]:
+    """Return the handlers of the grant types that are switched on."""
     clock, audit = core.outside.clock, core.audit
-    logins = LoginRules(clients=core.clients, standings=core.standings, audit=audit)
+    logins = _login_rules(core)
     handlers: list[GrantHandler] = [
         AuthorizationCodeGrant(
             lookup=lookup,

@@ -18,6 +18,9 @@ from idp.oauth.params import Parameters
 METHODS = ("client_secret_basic", "client_secret_post", "none")
 """The methods of OIDC Core section 9 that are served."""
 
+CONFIDENTIAL_METHODS = tuple(method for method in METHODS if method != "none")
+"""Those that prove something: for doors that a public client may not enter."""
+
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _NOBODY = Client(id="", name="", secret_hashes=(bytes(32),))
 

@@ -86,6 +86,12 @@ class UnsupportedGrantType(OAuthError):
     code = "unsupported_grant_type"
 
 
+class UnsupportedTokenType(OAuthError):
+    """Tokens of this kind cannot be revoked (RFC 7009 section 2.2.1)."""
+
+    code = "unsupported_token_type"
+
+
 class LoginRequired(OAuthError):
     """The person would have to sign in and `prompt=none` forbids it (OIDC Core 3.1.2.6)."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from idp.oauth import prompt
 from idp.oauth.claims import SUPPORTED
-from idp.oauth.client_auth import METHODS
+from idp.oauth.client_auth import CONFIDENTIAL_METHODS, METHODS
 from idp.oauth.response_modes import ResponseMode
 from idp.oauth.response_types import CODE, IMPLICIT, carries_tokens
 from idp.oauth.scopes import ADVERTISED, OFFLINE_ACCESS
@@ -37,6 +37,8 @@ def discovery_document(served: Served) -> bytes:
         "token_endpoint": issuer + "/token",
         "jwks_uri": issuer + "/keys",
         "userinfo_endpoint": issuer + "/userinfo",
+        "revocation_endpoint": issuer + "/token/revoke",
+        "introspection_endpoint": issuer + "/token/introspect",
         "response_types_supported": list(served.response_types),
         "response_modes_supported": [mode.value for mode in ResponseMode],
         "grant_types_supported": served.all_grant_types,
@@ -49,6 +51,8 @@ def discovery_document(served: Served) -> bytes:
             if scope != OFFLINE_ACCESS or "refresh_token" in served.grant_types
         ],
         "token_endpoint_auth_methods_supported": list(METHODS),
+        "revocation_endpoint_auth_methods_supported": list(METHODS),
+        "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_METHODS),
         "claims_supported": list(SUPPORTED),
         "claim_types_supported": ["normal"],
         "prompt_values_supported": [

@@ -1,14 +1,28 @@
 """Our own access tokens and ID token hints, when they come back."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from idp.clock import Clock
 from idp.keys.errors import TokenInvalid
 from idp.keys.verify import Verifier
 from idp.oauth.errors import InvalidRequest, InvalidToken
-from idp.tokens.issue import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE
+from idp.oauth.standing import Standings, token_counts
+from idp.tokens.issue import ACCESS_TOKEN_TYPE, GRANT_CLAIM, ID_TOKEN_TYPE
+
+
+def _refusal() -> InvalidToken:
+    """Return the one answer to every access token that is not good."""
+    return InvalidToken("The access token is expired, revoked or not valid.")
+
+
+class AccessTokens(Protocol):
+    """Verifies our own access tokens."""
+
+    def verify(self, token: str) -> Mapping[str, Any]:
+        """Return the claims. Raises InvalidToken."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +34,10 @@ class IssuedTokens:
     clock: Clock
 
     def verify(self, token: str) -> Mapping[str, Any]:
-        """Return the claims of an access token that is good now. Raises InvalidToken."""
+        """Return the claims of an access token of ours that has not expired. Raises InvalidToken.
+
+        Whether it was revoked meanwhile is what `LiveAccessTokens` knows.
+        """
         try:
             return self.verifier.verify(
                 token,
@@ -30,7 +47,15 @@ class IssuedTokens:
                 now=self.clock(),
             )
         except TokenInvalid:
-            raise InvalidToken("The access token is expired, revoked or not valid.") from None
+            raise _refusal() from None
+
+    def is_id_token(self, token: str) -> bool:
+        """Return whether a text is an ID token of ours, expired or not."""
+        try:
+            self.verifier.verify_hint(token, typ=ID_TOKEN_TYPE, issuer=self.issuer)
+        except TokenInvalid:
+            return False
+        return True
 
     def subject_of_hint(self, token: str) -> str:
         """Return `sub` of an `id_token_hint`, expired or not. Raises InvalidRequest."""
@@ -39,3 +64,26 @@ class IssuedTokens:
         except TokenInvalid:
             raise InvalidRequest("id_token_hint is not an ID token of this provider.") from None
         return str(claims["sub"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveAccessTokens:
+    """Access tokens that may still be used: the one place that every door asks.
+
+    Nothing here asks the store: `ended` holds the names of grants that were revoked, `clients` the
+    ids of clients that exist, and all of them are known within a second.
+    """
+
+    issued: AccessTokens
+    ended: Container[str]
+    clients: Container[str]
+    standings: Standings
+
+    def verify(self, token: str) -> Mapping[str, Any]:
+        """Return the claims. Raises InvalidToken, with one text whatever the reason."""
+        claims = self.issued.verify(token)
+        if claims.get(GRANT_CLAIM) in self.ended or claims.get("client_id") not in self.clients:
+            raise _refusal()
+        if not token_counts(self.standings, claims):
+            raise _refusal()
+        return claims

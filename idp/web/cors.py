@@ -1,7 +1,7 @@
 """Which pages of other sites may read the answers of the API (`web.allowedOrigins`).
 
-Only discovery, keys, token and userinfo; never the authorization endpoint, never with cookies, and
-never for the opaque origin "null" (RFC 9700 section 2.6).
+Only discovery, keys, token, userinfo and revocation; never the authorization endpoint, never with
+cookies, and never for the opaque origin "null" (RFC 9700 section 2.6).
 """
 
 from dataclasses import dataclass

@@ -22,6 +22,8 @@ class Endpoints:
     approval: Endpoint
     token: Endpoint
     userinfo: Endpoint
+    revocation: Endpoint
+    introspection: Endpoint
     home: Endpoint
     healthz: Endpoint
 
@@ -38,8 +40,16 @@ def web_routes(
         answer = _with_cors(endpoint, cors, ", ".join(methods))
         return _route(base_path + path, answer, name, (*methods, "OPTIONS"))
 
+    def service(path: str, endpoint: Endpoint, name: str, *methods: str) -> Route:
+        return _route(base_path + path, endpoint, name, methods)
+
     return [
         api("/token", renderer.json(endpoints.token), "token", "POST"),
+        api("/token/revoke", renderer.json(endpoints.revocation), "revocation", "POST"),
+        # Not for pages in browsers, whatever their origin: its callers hold a secret.
+        service(
+            "/token/introspect", renderer.json(endpoints.introspection), "introspection", "POST"
+        ),
         api("/userinfo", renderer.resource(endpoints.userinfo), "userinfo", "GET", "POST"),
         page("/auth", endpoints.authorize, "authorize", "GET", "POST"),
         page("/auth/{connector}/login", endpoints.login, "login", "POST"),

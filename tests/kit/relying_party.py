@@ -103,10 +103,15 @@ class RelyingParty:
 
     def token(self, **form: str) -> httpx.Response:
         """Ask the token endpoint as this client; whatever it says is returned."""
-        url = self._metadata("token_endpoint")
-        if self.client_secret is None:
-            return self.http.post(url, data={**form, "client_id": self.client_id})
-        return self.http.post(url, data=form, auth=(self.client_id, self.client_secret))
+        return self._post("token_endpoint", form)
+
+    def revoke(self, token: str) -> httpx.Response:
+        """Give a token up (RFC 7009); whatever the provider says is returned."""
+        return self._post("revocation_endpoint", {"token": token})
+
+    def introspect(self, token: str) -> httpx.Response:
+        """Ask whether a token is good (RFC 7662); whatever the provider says is returned."""
+        return self._post("introspection_endpoint", {"token": token})
 
     def userinfo(self, access_token: str) -> httpx.Response:
         """Ask about the person; whatever it says is returned."""
@@ -124,6 +129,12 @@ class RelyingParty:
         attempt = self.depart(scopes=scopes)
         location = submit_login(self.http, attempt.url, login=login, password=password)
         return self.redeem(self.code_of(location, attempt), attempt)
+
+    def _post(self, endpoint: str, form: Mapping[str, str]) -> httpx.Response:
+        url = self._metadata(endpoint)
+        if self.client_secret is None:
+            return self.http.post(url, data={**form, "client_id": self.client_id})
+        return self.http.post(url, data=form, auth=(self.client_id, self.client_secret))
 
     def _metadata(self, name: str) -> str:
         url = f"{self.issuer}/.well-known/openid-configuration"

@@ -20,7 +20,14 @@ from tests.kit.storage import Fails, Faults, FlakyBackend, Verb
 
 PATHS = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 GRANT_TYPES = ("authorization_code", "client_credentials", "refresh_token")
-ENDPOINTS = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
+ENDPOINTS = (
+    "authorization_endpoint",
+    "token_endpoint",
+    "userinfo_endpoint",
+    "jwks_uri",
+    "revocation_endpoint",
+    "introspection_endpoint",
+)
 
 
 def quick_config() -> dict[str, Any]:
@@ -76,7 +83,15 @@ def test_an_issuer_with_a_path_is_found_in_all_three_ways(
     found = document(below, path)
     assert found["issuer"] == ISSUER + "/dex"
     assert {found[name] for name in ENDPOINTS} == {
-        f"{ISSUER}/dex{path}" for path in ("/auth", "/token", "/userinfo", "/keys")
+        f"{ISSUER}/dex{path}"
+        for path in (
+            "/auth",
+            "/token",
+            "/userinfo",
+            "/keys",
+            "/token/revoke",
+            "/token/introspect",
+        )
     }
 
 
@@ -121,6 +136,8 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
         "token_endpoint": ISSUER + "/token",
         "jwks_uri": ISSUER + "/keys",
         "userinfo_endpoint": ISSUER + "/userinfo",
+        "revocation_endpoint": ISSUER + "/token/revoke",
+        "introspection_endpoint": ISSUER + "/token/introspect",
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "fragment", "form_post"],
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
@@ -132,6 +149,15 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
             "client_secret_basic",
             "client_secret_post",
             "none",
+        ],
+        "revocation_endpoint_auth_methods_supported": [
+            "client_secret_basic",
+            "client_secret_post",
+            "none",
+        ],
+        "introspection_endpoint_auth_methods_supported": [
+            "client_secret_basic",
+            "client_secret_post",
         ],
         "claims_supported": [
             "iss", "sub", "aud", "azp", "exp", "iat", "jti", "auth_time", "nonce", "at_hash",
@@ -162,6 +188,8 @@ def test_every_endpoint_that_is_named_answers(
         "token_endpoint": 405,
         "userinfo_endpoint": 401,
         "jwks_uri": 200,
+        "revocation_endpoint": 405,
+        "introspection_endpoint": 405,
     }
 
 

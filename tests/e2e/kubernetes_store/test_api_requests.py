@@ -95,6 +95,48 @@ def test_replay_of_a_code_ends_the_grant_with_one_write(
     assert len(recorded.of_operations) <= 2, str(recorded)
 
 
+@pytest.mark.covers("R-100")
+@pytest.mark.parametrize("kind", ["refresh_token", "access_token"])
+def test_revocation_is_one_write_and_two_requests_at_most(
+    party: RelyingParty, store: KubernetesStore, kind: str
+) -> None:
+    tokens = [party.sign_in(JANE.email, JANE.password) for _ in range(5)]
+
+    with store.api_requests.recorded() as recorded:
+        for each in tokens:
+            assert party.revoke(getattr(each, kind)).status_code == 200
+
+    assert len(recorded.writes) == 5, str(recorded)
+    assert len(recorded.of_operations) <= 10, str(recorded)
+
+
+@pytest.mark.covers("R-100")
+def test_what_was_revoked_is_not_written_again(party: RelyingParty, store: KubernetesStore) -> None:
+    tokens = party.sign_in(JANE.email, JANE.password)
+    party.revoke(tokens.refresh_token).raise_for_status()
+
+    with store.api_requests.recorded() as recorded:
+        assert party.revoke(tokens.access_token).status_code == 200
+        assert party.revoke(tokens.refresh_token).status_code == 200
+
+    assert recorded.writes == [], str(recorded)
+    assert len(recorded.of_operations) <= 1, str(recorded)
+
+
+@pytest.mark.covers("R-101")
+def test_introspection_of_a_refresh_token_is_one_request_at_most(
+    application: RelyingParty, store: KubernetesStore
+) -> None:
+    token = application.sign_in(JANE.email, JANE.password).refresh_token
+
+    with store.api_requests.recorded() as recorded:
+        for _ in range(5):
+            assert application.introspect(token).json()["active"] is True
+
+    assert recorded.writes == [], str(recorded)
+    assert len(recorded.of_operations) <= 5, str(recorded)
+
+
 def _wrong_password(party: RelyingParty) -> httpx.Response:
     url = party.depart().url
     form = read_form(party.http.get(url).text)
@@ -108,6 +150,9 @@ _FREE: list[tuple[str, _Act, int]] = [
     ("login page", lambda party, _: party.http.get(party.depart().url), 200),
     ("unknown client", lambda party, _: party.http.get(party.depart(client_id="x").url), 400),
     ("userinfo", lambda party, token: party.userinfo(token), 200),
+    ("introspection of an access token", lambda party, token: party.introspect(token), 200),
+    ("garbage at introspection", lambda party, _: party.introspect("kir_x.1.y.z"), 200),
+    ("garbage at revocation", lambda party, _: party.revoke("kir_x.1.y.z"), 200),
     ("garbage at userinfo", lambda party, _: party.userinfo("garbage"), 401),
     ("discovery", lambda party, _: party.http.get("/.well-known/openid-configuration"), 200),
     ("keys", lambda party, _: party.http.get("/keys"), 200),

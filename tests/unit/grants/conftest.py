@@ -17,12 +17,17 @@ def anyio_backend() -> str:
 
 
 @pytest.fixture(scope="session")
-def signer() -> Signer:
+def ring() -> KeyRing:
     now = HandClock()()
     key = replace(new_signing_key("ES256", now), signs_from=now)
-    return Signer(KeyRing(name="keys", keys=(key,)), default_alg="ES256")
+    return KeyRing(name="keys", keys=(key,))
+
+
+@pytest.fixture(scope="session")
+def signer(ring: KeyRing) -> Signer:
+    return Signer(ring, default_alg="ES256")
 
 
 @pytest.fixture
-def world(signer: Signer) -> World:
-    return World(signer=signer)
+def world(ring: KeyRing, signer: Signer) -> World:
+    return World(signer=signer, ring=ring)

@@ -8,23 +8,28 @@ from datetime import datetime, timedelta
 from connectors.base import Identity
 from idp.grants.authorization_code import AuthorizationCodeGrant, UnconfirmedSpends
 from idp.grants.base import LoginRules
+from idp.grants.client_credentials import ClientCredentialsGrant
+from idp.grants.introspection import Introspection
 from idp.grants.lookup import GrantLookup
 from idp.grants.recent import RecentGrants
 from idp.grants.refresh_token import RefreshTokenGrant
+from idp.grants.revocation import Revocation
 from idp.keys.handles import Handles
 from idp.keys.seal import SealingKey, SealingKeys
 from idp.keys.signer import Signer
+from idp.keys.verify import Verifier
 from idp.oauth.client import Client, token_rules
 from idp.oauth.errors import TooManyAttempts
 from idp.oauth.params import Parameters
-from idp.oauth.standing import NO_STANDINGS
+from idp.oauth.standing import NO_STANDINGS, Standings
+from idp.tokens.access import IssuedTokens, LiveAccessTokens
 from idp.tokens.issue import TokenIssuer, TokenSet
 from idp.tokens.refresh import RefreshPolicy
 from storage.base import Document
 from storage.collection import Collection
 from storage.kinds import GRANTS
 from storage.memory import MemoryBackend
-from storage.records import Grant, RefreshState
+from storage.records import Grant, KeyRing, RefreshState
 from tests.kit.clock import HandClock
 from tests.kit.connectors import ScriptedPasswordConnector
 from tests.kit.storage import Faults, FlakyBackend
@@ -75,6 +80,7 @@ class World:
     """One provider's grants and everything around them."""
 
     signer: Signer
+    ring: KeyRing
     clock: HandClock = field(default_factory=HandClock)
     inner: MemoryBackend = field(default_factory=MemoryBackend)
     faults: Faults = field(default_factory=Faults)
@@ -85,6 +91,7 @@ class World:
     sealing_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     clients: dict[str, Client] = field(default_factory=lambda: {"app": APP, "other": OTHER})
     recent: RecentGrants = field(default_factory=RecentGrants)
+    ended: set[str] = field(default_factory=set)
     unconfirmed: UnconfirmedSpends = field(default_factory=UnconfirmedSpends)
     policy: RefreshPolicy = field(
         default_factory=lambda: RefreshPolicy(
@@ -151,6 +158,35 @@ class World:
             clock=self.clock,
             audit=self.audit,
             logins=self.logins,
+        )
+
+    def client_credentials(self) -> ClientCredentialsGrant:
+        return ClientCredentialsGrant(clients=self.clients, issuer=self.issuer, audit=self.audit)
+
+    @property
+    def issued(self) -> IssuedTokens:
+        return IssuedTokens(verifier=Verifier(self.ring), issuer=ISSUER, clock=self.clock)
+
+    def revocation(self) -> Revocation:
+        return Revocation(
+            lookup=self.lookup,
+            access_tokens=self.issued,
+            ended=self.ended,
+            policy=self.policy,
+            clock=self.clock,
+            audit=self.audit,
+        )
+
+    def introspection(self, standings: Standings = NO_STANDINGS) -> Introspection:
+        return Introspection(
+            issuer=ISSUER,
+            access_tokens=LiveAccessTokens(
+                issued=self.issued, ended=self.ended, clients=self.clients, standings=standings
+            ),
+            lookup=self.lookup,
+            policy=self.policy,
+            logins=replace(self.logins, standings=standings),
+            clock=self.clock,
         )
 
     async def redeem(self, code: str, *, client: Client = APP, **more: str) -> TokenSet:

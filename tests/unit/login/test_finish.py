@@ -31,8 +31,8 @@ def anyio_backend() -> str:
 @pytest.fixture
 def world() -> World:
     now = HandClock()()
-    key = new_signing_key("ES256", now)
-    return World(signer=Signer(KeyRing(name="keys", keys=(key,)), default_alg="ES256"))
+    ring = KeyRing(name="keys", keys=(new_signing_key("ES256", now),))
+    return World(signer=Signer(ring, default_alg="ES256"), ring=ring)
 
 
 def finisher(world: World, standings: Standings) -> LoginFinisher:

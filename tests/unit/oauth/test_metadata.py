@@ -33,6 +33,8 @@ def test_the_issuer_is_the_configured_one_byte_for_byte(issuer: str) -> None:
     assert found["token_endpoint"] == f"{issuer}/token"
     assert found["jwks_uri"] == f"{issuer}/keys"
     assert found["userinfo_endpoint"] == f"{issuer}/userinfo"
+    assert found["revocation_endpoint"] == f"{issuer}/token/revoke"
+    assert found["introspection_endpoint"] == f"{issuer}/token/introspect"
 
 
 @pytest.mark.covers("R-9", "R-13", "R-14", "R-106")
@@ -45,8 +47,8 @@ def test_what_is_not_served_is_said_not_to_be() -> None:
     assert found["request_parameter_supported"] is False
     assert found["request_uri_parameter_supported"] is False
     assert found["authorization_response_iss_parameter_supported"] is True
-    for endpoint in ("registration", "end_session", "revocation", "introspection",
-                     "device_authorization", "pushed_authorization_request"):  # fmt: skip
+    for endpoint in ("registration", "end_session", "device_authorization",
+                     "pushed_authorization_request"):  # fmt: skip
         assert f"{endpoint}_endpoint" not in found
 
 
@@ -61,6 +63,16 @@ def test_everything_that_must_be_there_is_there() -> None:
     assert {"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce"} <= set(
         found["claims_supported"]
     )
+
+
+@pytest.mark.spec("RFC 8414", "2")
+def test_clients_authenticate_everywhere_as_at_the_token_endpoint() -> None:
+    """Only that introspection is nothing for a client that can prove nothing."""
+    found = document()
+    methods = found["token_endpoint_auth_methods_supported"]
+    assert found["revocation_endpoint_auth_methods_supported"] == methods
+    confidential = [method for method in methods if method != "none"]
+    assert found["introspection_endpoint_auth_methods_supported"] == confidential
 
 
 @pytest.mark.covers("R-106")

@@ -1,6 +1,7 @@
 """Our own tokens at our own doors: the right kind, the right time, nothing else (RFC 8725 3.11)."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,9 @@ from idp.keys.jwks import new_signing_key
 from idp.keys.signer import Signer
 from idp.keys.verify import Verifier
 from idp.oauth.errors import InvalidRequest, InvalidToken
-from idp.tokens.access import IssuedTokens
+from idp.oauth.standing import Standings, UserStanding
+from idp.oauth.subject import subject
+from idp.tokens.access import IssuedTokens, LiveAccessTokens
 from storage.records import KeyRing
 from tests.kit.clock import HandClock
 
@@ -101,6 +104,63 @@ def test_a_hint_is_an_id_token_expired_or_not(
     for wrong in (token(ring, "at+jwt"), token(ring, "logout+jwt"), "x", "", hint + "x"):
         with pytest.raises(InvalidRequest):
             doors.subject_of_hint(wrong)
+
+
+@pytest.mark.covers("R-45")
+def test_an_id_token_is_known_as_one(ring: KeyRing, doors: IssuedTokens, clock: HandClock) -> None:
+    text = token(ring, "JWT", aud="app")
+    assert doors.is_id_token(text)
+    clock.turn(timedelta(days=3))
+    assert doors.is_id_token(text)
+    for wrong in (token(ring, "at+jwt"), token(ring, "JWT", iss="https://other"), "x", text + "x"):
+        assert not doors.is_id_token(wrong)
+
+
+SUB = subject("7", "ldap")
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Takes every token for one with these claims."""
+
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def verify(self, token: str) -> Mapping[str, Any]:
+        known = {"sub": SUB, "client_id": "app", "grant": "g", "auth_time": int(NOW.timestamp())}
+        return {**known, **self.changes}
+
+
+def live(standings: Standings, **changes: Any) -> LiveAccessTokens:
+    return LiveAccessTokens(
+        issued=Verified(changes), ended={"ended"}, clients={"app"}, standings=standings
+    )
+
+
+@pytest.mark.parametrize(
+    "standings",
+    [
+        {},
+        {SUB: UserStanding(not_before=NOW)},
+        {subject("8", "ldap"): UserStanding(locked=True)},
+    ],
+)
+def test_a_token_is_alive_while_nobody_ended_it(standings: Standings) -> None:
+    assert live(standings).verify("x")["sub"] == SUB
+
+
+@pytest.mark.parametrize(
+    "standing", [UserStanding(locked=True), UserStanding(not_before=NOW.replace(second=1))]
+)
+def test_a_token_of_somebody_who_is_out_is_no_token(standing: UserStanding) -> None:
+    with pytest.raises(InvalidToken, match="expired, revoked or not valid"):
+        live({SUB: standing}).verify("x")
+
+
+@pytest.mark.covers("CV-33")
+@pytest.mark.parametrize("changes", [{"grant": "ended"}, {"client_id": "gone"}])
+def test_a_token_of_an_ended_grant_or_a_removed_client_is_no_token(changes: dict[str, str]) -> None:
+    with pytest.raises(InvalidToken, match="expired, revoked or not valid"):
+        live({}, **changes).verify("x")
 
 
 @pytest.mark.covers("R-41", "CV-34")
