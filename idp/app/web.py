@@ -270,6 +270,7 @@ def _grants(core: Core, tokens: TokenIssuer, lookup: GrantLookup) -> dict[str, G
     """Return the handlers of the grant types that are switched on."""
     clock, audit = core.outside.clock, core.audit
     logins = _login_rules(core)
+    policy = refresh_policy(core.settings)
     handlers: list[GrantHandler] = [
         AuthorizationCodeGrant(
             lookup=lookup,
@@ -277,12 +278,13 @@ def _grants(core: Core, tokens: TokenIssuer, lookup: GrantLookup) -> dict[str, G
             clock=clock,
             audit=audit,
             logins=logins,
+            keep_ended_for=policy.keep_for,
         ),
         RefreshTokenGrant(
             lookup=lookup,
             issuer=tokens,
             connectors=core.connectors.get,
-            policy=refresh_policy(core.settings),
+            policy=policy,
             clock=clock,
             audit=audit,
             logins=logins,

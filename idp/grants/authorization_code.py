@@ -1,7 +1,7 @@
 """grant_type=authorization_code (RFC 6749 section 4.1.3)."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from idp.clock import Clock
 from idp.grants.base import LoginRules, key_is_away, store_is_away
@@ -54,7 +54,7 @@ class UnconfirmedSpends:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationCodeGrant:
-    """Spends codes."""
+    """Spends codes. `keep_ended_for` is how long a grant that a replay ended is kept."""
 
     lookup: GrantLookup
     issuer: TokenIssuer
@@ -63,6 +63,7 @@ class AuthorizationCodeGrant:
     unconfirmed: UnconfirmedSpends = field(default_factory=UnconfirmedSpends)
     grant_type: str = "authorization_code"
     logins: LoginRules
+    keep_ended_for: timedelta
 
     def allows(self, client: Client) -> bool:
         """Return True: whoever got a code may redeem it."""
@@ -110,7 +111,9 @@ class AuthorizationCodeGrant:
                 raise _refusal()
             return grant
         try:
-            spent = await self.lookup.grants.update(stored, lambda known: spend_code(known, now))
+            spent = await self.lookup.grants.update(
+                stored, lambda known: spend_code(known, now, self.keep_ended_for)
+            )
         except StorageUnavailable:
             if grant.code_spent_at is None:
                 self.unconfirmed.remember(grant.name, now)

@@ -140,5 +140,7 @@ class Revocation:
         if stored.record.ended_at is not None:
             return None
         now = self.clock()
-        await self.lookup.grants.update(stored, lambda grant: end_grant(grant, now))
+        await self.lookup.grants.update(
+            stored, lambda grant: end_grant(grant, now, self.policy.keep_for)
+        )
         return stored.record.name

@@ -5,7 +5,7 @@ recognised as a replay and ends everything that the first one got (RFC 6749 sect
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from idp.tokens.refresh import end_grant
 from storage.records import Grant, RefreshState
@@ -16,12 +16,15 @@ def code_is_expired(grant: Grant, now: datetime) -> bool:
     return now >= grant.code_expires_at
 
 
-def spend_code(grant: Grant, now: datetime) -> Grant:
-    """Return the grant after a fully correct use of its code: spent, or ended by a replay."""
+def spend_code(grant: Grant, now: datetime, keep_for: timedelta) -> Grant:
+    """Return the grant after a fully correct use of its code: spent, or ended by a replay.
+
+    `keep_for` is how long an ended grant is kept, as `end_grant` says.
+    """
     if grant.ended_at is not None:
         return grant
     if grant.code_spent_at is not None:
-        return end_grant(grant, now)
+        return end_grant(grant, now, keep_for)
     started = None if grant.refresh is None else replace(grant.refresh, last_used_at=now)
     return replace(grant, code_spent_at=now, refresh=started)
 

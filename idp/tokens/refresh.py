@@ -106,7 +106,7 @@ def advance(
     """
     verdict = judge(grant, generation, now, policy)
     if verdict is Verdict.REUSED:
-        return end_grant(grant, now)
+        return end_grant(grant, now, policy.keep_for)
     state = grant.refresh
     if state is None or verdict not in (Verdict.SPEND, Verdict.RESTORED):
         return grant
@@ -147,8 +147,12 @@ def kept_until(created_at: datetime, last_used_at: datetime, policy: RefreshPoli
     return datetime.max.replace(tzinfo=UTC) if ends is None else ends + policy.keep_for
 
 
-def end_grant(grant: Grant, now: datetime) -> Grant:
-    """Return the grant revoked: a tombstone until its last access token has expired."""
+def end_grant(grant: Grant, now: datetime, keep_for: timedelta) -> Grant:
+    """Return the grant revoked: a tombstone until its last access token has expired.
+
+    `keep_for` is that long. Every process reads all tombstones when it starts, so none may stay for
+    as long as its login would have, which may be for ever.
+    """
     if grant.ended_at is not None:
         return grant
-    return replace(grant, ended_at=now)
+    return replace(grant, ended_at=now, expires_at=min(grant.expires_at, now + keep_for))

@@ -38,7 +38,7 @@ async def following(world: World, ended: EndedGrants) -> AsyncIterator[None]:
 
 async def end(world: World, name: str = "grant-1") -> None:
     stored = await world.grants.get(name)
-    await world.grants.update(stored, lambda grant: end_grant(grant, world.clock()))
+    await world.grants.update(stored, lambda grant: end_grant(grant, world.clock(), KEEP_FOR))
 
 
 async def becomes_known(ended: EndedGrants, name: str = "grant-1") -> bool:

@@ -147,6 +147,7 @@ class World:
             audit=self.audit,
             logins=self.logins,
             unconfirmed=self.unconfirmed,
+            keep_ended_for=self.policy.keep_for,
         )
 
     def refresh_grant(self) -> RefreshTokenGrant:

@@ -9,6 +9,7 @@ from idp.tokens.code import code_is_expired, first_refresh_state, spend_code
 from storage.records import Grant
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+KEEP_FOR = timedelta(minutes=65)
 
 
 def at(seconds: float) -> datetime:
@@ -24,7 +25,7 @@ def test_a_code_lives_for_a_minute(unspent: Grant, age: float, expired: bool) ->
 
 
 def test_the_first_use_marks_the_code_and_starts_the_refresh_token(unspent: Grant) -> None:
-    spent = spend_code(unspent, at(30))
+    spent = spend_code(unspent, at(30), KEEP_FOR)
     assert spent.code_spent_at == at(30)
     assert spent.ended_at is None
     assert spent.refresh is not None
@@ -32,20 +33,20 @@ def test_the_first_use_marks_the_code_and_starts_the_refresh_token(unspent: Gran
 
 
 def test_a_login_without_offline_access_gets_no_refresh_state(unspent: Grant) -> None:
-    assert spend_code(replace(unspent, refresh=None), at(1)).refresh is None
+    assert spend_code(replace(unspent, refresh=None), at(1), KEEP_FOR).refresh is None
 
 
 @pytest.mark.covers("R-20")
 @pytest.mark.parametrize("later", [0, 1, 59, 61, 86400, 86400 * 365])
 def test_every_further_use_ends_the_grant_however_late(unspent: Grant, later: float) -> None:
-    replayed = spend_code(spend_code(unspent, at(1)), at(1 + later))
+    replayed = spend_code(spend_code(unspent, at(1), KEEP_FOR), at(1 + later), KEEP_FOR)
     assert replayed.ended_at == at(1 + later)
-    assert spend_code(replayed, at(2 + later)) is replayed
+    assert spend_code(replayed, at(2 + later), KEEP_FOR) is replayed
 
 
 def test_a_grant_that_has_ended_before_its_code_was_used_stays_ended(unspent: Grant) -> None:
     ended = replace(unspent, ended_at=at(1))
-    assert spend_code(ended, at(2)) is ended
+    assert spend_code(ended, at(2), KEEP_FOR) is ended
 
 
 def test_the_first_refresh_token_is_generation_one() -> None:

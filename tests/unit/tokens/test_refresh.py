@@ -256,9 +256,9 @@ def test_what_a_newer_version_put_into_the_refresh_state_survives_a_refresh(
 def test_the_end_of_a_grant_is_final_and_keeps_its_time(
     fresh: Grant, policy: RefreshPolicy
 ) -> None:
-    ended = end_grant(fresh, at(1))
+    ended = end_grant(fresh, at(1), policy.keep_for)
     assert ended.ended_at == at(1)
-    assert end_grant(ended, at(2)) is ended
+    assert end_grant(ended, at(2), policy.keep_for) is ended
     assert spend(ended, 1, at(2), policy) is ended
 
 
@@ -269,6 +269,18 @@ def test_a_record_outlives_its_refresh_token_by_its_access_tokens(
     assert kept_until(fresh.created_at, NOON, policy) == NOON + timedelta(days=30, minutes=65)
     renewed = spend(fresh, 1, at(86400), policy)
     assert renewed.expires_at == NOON + timedelta(days=31, minutes=65)
+
+
+def test_a_tombstone_is_kept_until_its_last_access_token_has_expired(
+    fresh: Grant, policy: RefreshPolicy
+) -> None:
+    """And no longer, however long the login would have lived."""
+    endless = replace(fresh, expires_at=datetime.max.replace(tzinfo=UTC))
+    for grant in (fresh, endless):
+        ended = end_grant(grant, at(1), policy.keep_for)
+        assert ended.expires_at == at(1) + policy.keep_for
+    soon = replace(fresh, expires_at=at(100))
+    assert end_grant(soon, at(1), policy.keep_for).expires_at == at(100)
 
 
 def test_a_record_of_an_endless_login_is_never_swept(fresh: Grant, policy: RefreshPolicy) -> None:

@@ -99,7 +99,7 @@ class Life:
     def redeem_the_code(self) -> None:
         """Present the code with everything right."""
         was_spent = self.grant.code_spent_at is not None
-        self.grant = spend_code(self.grant, self.now)
+        self.grant = spend_code(self.grant, self.now, POLICY.keep_for)
         if self.grant.ended_at is None:
             self.code_successes += 1
             self.last_used_at = self.now
@@ -167,7 +167,7 @@ class Life:
             assert judge(self.grant, generation, self.now, POLICY) is Verdict.ENDED
             renewed = advance(self.grant, generation, identity_of(self.grant), self.now, POLICY)
             assert renewed is self.grant
-        assert spend_code(self.grant, self.now) is self.grant
+        assert spend_code(self.grant, self.now, POLICY.keep_for) is self.grant
 
 
 @pytest.mark.covers("I-1", "I-2", "R-20", "R-31", "R-32", "K-14")
