@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from idp.oauth.client import Client, secret_hash
-from idp.objects.secret_values import text_of
+from idp.objects.secret_values import previous_text_of, text_of
 from idp.objects.spec_reader import SpecReader
 from idp.objects.verdicts import BadSecret, Claim, Judged, SecretNeed, SecretReading
 from idp.settings.client_policies import policies_in
@@ -19,7 +19,8 @@ CLIENT_ID = "client id"
 
 ID_ENTRY = "clientID"
 SECRET_ENTRY = "clientSecret"  # noqa: S105 - the name of an entry
-"""The entries of a generated Secret; the second is also where a named one is looked into."""
+PREVIOUS_ENTRY = "previousClientSecret"
+"""The entries of a generated Secret; the last two are also where a named one is looked into."""
 
 
 def generated_secret_name(name: str) -> str:
@@ -43,7 +44,10 @@ def client_need(written: WrittenObject, *, generates: bool) -> SecretNeed | None
         reference = spec.section("secretRef")
         name = reference.text("name")
         key = reference.text("key", default=SECRET_ENTRY)
-        return SecretNeed(name=name, key=key, field="spec.secretRef") if name and key else None
+        previous = reference.text("previousKey", default=PREVIOUS_ENTRY)
+        if not name or not key:
+            return None
+        return SecretNeed(name=name, key=key, field="spec.secretRef", previous_key=previous)
     client_id = _client_id(spec)
     keeps_secret = not spec.flag("public", default=False) and not proves_by_key(spec.fields)
     if not generates or not client_id or not keeps_secret:
@@ -53,6 +57,7 @@ def client_need(written: WrittenObject, *, generates: bool) -> SecretNeed | None
         key=SECRET_ENTRY,
         field="spec.secretRef",
         client_id=client_id,
+        previous_key=PREVIOUS_ENTRY,
     )
 
 
@@ -98,9 +103,29 @@ def judge_client(
     text = text_of(secret)
     if isinstance(text, BadSecret):
         return Judged(value=None, bad_secret=text)
+    return _with_secrets(client, text, _previous(written, secret, generates=generates), doubts)
+
+
+def _previous(
+    written: WrittenObject, secret: SecretReading, *, generates: bool
+) -> str | BadSecret | None:
+    need = client_need(written, generates=generates)
+    if need is None or isinstance(secret, BadSecret):
+        return None
+    return previous_text_of(secret, need)
+
+
+def _with_secrets(
+    client: Client, text: str, previous: str | BadSecret | None, doubts: tuple[str, ...]
+) -> Judged[Client]:
+    """Return the client with its secret, and with the one before if that can be used."""
     if len(text) < SHORTEST_SECRET:
         doubts += (f"The secret has fewer than {SHORTEST_SECRET} characters and may be guessed.",)
-    return Judged(value=replace(client, secret_hashes=(secret_hash(text),)), doubts=doubts)
+    if isinstance(previous, BadSecret):
+        doubts += (previous.message,)
+    texts = [text, previous] if isinstance(previous, str) else [text]
+    client = replace(client, secret_hashes=tuple(map(secret_hash, texts)))
+    return Judged(value=client, doubts=doubts)
 
 
 def _client_id(spec: SpecReader) -> str:
@@ -114,6 +139,7 @@ def _check_secret_reference(spec: SpecReader, *, generates: bool) -> None:
         reference = spec.section("secretRef")
         reference.needed("name", str, "the name of a Secret in this namespace")
         reference.text("key")
+        reference.text("previousKey")
     elif not generates:
         spec.refuse(
             "secretRef",

@@ -20,7 +20,8 @@ def found_in(entries: Mapping[str, bytes], need: SecretNeed) -> SecretReading:
         state = "has no entry" if value is None else "has nothing in the entry"
         text = f"The Secret `{need.name}` {state} `{need.key}`. {remedy}"
         return BadSecret("SecretIncomplete", text)
-    return GoodSecret(value, f"The entry `{need.key}` of the Secret `{need.name}`")
+    where = f"The entry `{need.key}` of the Secret `{need.name}`"
+    return GoodSecret(value, where, entries.get(need.previous_key) or None)
 
 
 def not_found(need: SecretNeed) -> BadSecret:
@@ -60,6 +61,14 @@ def text_of(secret: SecretReading) -> str | BadSecret:
         return unusable(secret, "is not text in UTF-8; write it as text")
     except ValueError as error:
         return unusable(secret, f"{error} (`printf %s` writes no line break, where `echo` does)")
+
+
+def previous_text_of(secret: GoodSecret, need: SecretNeed) -> str | BadSecret | None:
+    """Return the secret that counts too while the other replaces it, None where there is none."""
+    if secret.previous is None:
+        return None
+    where = f"The entry `{need.previous_key}` of the Secret `{need.name}`"
+    return text_of(GoodSecret(secret.previous, where))
 
 
 def unusable(secret: GoodSecret, problem: str) -> BadSecret:

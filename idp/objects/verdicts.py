@@ -18,13 +18,15 @@ class SecretNeed:
     """What an object wants to know of a Secret. `field` is where it says so, for messages.
 
     `client_id` is "" for a Secret that the object names. A generated one holds the id of its client
-    beside the secret, and counts for no other.
+    beside the secret, and counts for no other. What stands under `previous_key`, if anything does,
+    counts too.
     """
 
     name: str
     key: str
     field: str
     client_id: str = ""
+    previous_key: str = ""
 
     @property
     def is_generated(self) -> bool:
@@ -34,10 +36,14 @@ class SecretNeed:
 
 @dataclass(frozen=True, slots=True)
 class GoodSecret:
-    """What stands in a Secret under the wanted key; `where` names the place in messages."""
+    """What stands in a Secret under the wanted key; `where` names the place in messages.
+
+    `previous` is what stands under the other one, None where nothing does.
+    """
 
     value: bytes = field(repr=False)
     where: str = "the entry of the Secret"
+    previous: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from idp.objects.users import is_locked, judge_user, user_claims, user_need
 from idp.objects.verdicts import BadSecret, GoodSecret, SecretNeed
 from tests.kit.connectors import cheap_hash
 from tests.kit.objects import TERMS, written
+from tests.unit.settings.test_client_policies import KEYS
 
 SECRET = GoodSecret(b"a secret that is long enough", "The entry `clientSecret` of the Secret `s`")
 HASH = cheap_hash("correct horse")
@@ -139,12 +140,48 @@ def test_what_is_probably_not_meant_is_served_and_told() -> None:
 )
 def test_a_secret_that_cannot_be_used(entries: Mapping[str, bytes], reason: str, text: str) -> None:
     need = client_need(written("oidc-clients", "app", CLIENT), generates=False)
-    assert need == SecretNeed(name="s", key="clientSecret", field="spec.secretRef")
+    assert need == SecretNeed(
+        name="s",
+        key="clientSecret",
+        field="spec.secretRef",
+        previous_key="previousClientSecret",
+    )
     bad = client(CLIENT, found_in(entries, need)).bad_secret
     assert bad is not None
     assert bad.reason == reason
     assert text in bad.message
     assert "0123456789abcdef" not in bad.message
+
+
+@pytest.mark.parametrize("key", ["", "old"])
+def test_two_secrets_count_while_one_is_replaced(key: str) -> None:
+    spec = {**CLIENT, "secretRef": {"name": "s", "previousKey": key}}
+    need = client_need(written("oidc-clients", "app", spec), generates=False)
+    assert need is not None
+    entries = {"clientSecret": b"new secret of the app", key or "previousClientSecret": b"the old"}
+    judged = client(spec, found_in(entries, need))
+    hashes = judged.value.secret_hashes
+    assert hashes == (secret_hash("new secret of the app"), secret_hash("the old"))
+    judged = client(spec, found_in({**entries, need.previous_key: b"old\n"}, need))
+    assert judged.value.secret_hashes == (secret_hash("new secret of the app"),)
+    assert f"The entry `{need.previous_key}` of the Secret `s` begins or ends" in judged.doubts[0]
+
+
+def test_a_generated_secret_may_have_a_previous_one_too() -> None:
+    need = client_need(written("oidc-clients", "app", {"clientID": "app"}), generates=True)
+    assert need is not None
+    entries = {"clientID": b"app", "clientSecret": b"s", "previousClientSecret": b"p"}
+    assert found_in(entries, need) == GoodSecret(
+        b"s", "The entry `clientSecret` of the Secret `app-oidc-client`", b"p"
+    )
+
+
+def test_a_client_that_signs_needs_no_secret_and_gets_none() -> None:
+    spec = {"clientID": "app", "tokenEndpointAuthMethod": "private_key_jwt", "jwks": KEYS}
+    assert client_need(written("oidc-clients", "app", spec), generates=True) is None
+    judged = client(spec, None)
+    assert judged.problems == ()
+    assert (judged.value.secret_hashes, judged.value.is_public) == ((), False)
 
 
 @pytest.mark.parametrize("spec", [{**CLIENT, "secretRef": {"name": 5}}, {"clientID": "a"}, None])

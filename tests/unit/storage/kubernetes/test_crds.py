@@ -95,7 +95,7 @@ def test_every_field_says_what_it_is_and_how_much_it_takes(schema: Schema) -> No
             assert "maxLength" in schema or "enum" in schema
         case "array":
             assert "maxItems" in schema
-            assert schema["x-kubernetes-list-type"] in {"set", "map"}
+            assert schema["x-kubernetes-list-type"] in {"set", "map", "atomic"}
         case "object":
             assert schema["properties"]
 
@@ -190,11 +190,27 @@ FIELDS = {
         " spec.preferredUsername spec.userID spec.username",
     ),
     "oidcclients.kube-idp.dev": (
-        1,
-        "spec.clientCredentialsClaims spec.clientCredentialsClaims.groups"
-        " spec.clientCredentialsClaims.groups[] spec.clientID spec.name spec.public"
-        " spec.redirectURIs spec.redirectURIs[] spec.secretRef spec.secretRef.key"
-        " spec.secretRef.name spec.trustedPeers spec.trustedPeers[]",
+        2,
+        "spec.allowedAudiences spec.allowedAudiences[] spec.allowedConnectors"
+        " spec.allowedConnectors[] spec.allowedScopes spec.allowedScopes[]"
+        " spec.backchannelLogoutSessionRequired spec.backchannelLogoutURI"
+        " spec.clientCredentialsClaims spec.clientCredentialsClaims.groups"
+        " spec.clientCredentialsClaims.groups[] spec.clientID spec.disabled spec.expiry"
+        " spec.expiry.accessTokens spec.expiry.idTokens spec.expiry.refreshTokens"
+        " spec.expiry.refreshTokens.absoluteLifetime spec.expiry.refreshTokens.validIfNotUsedFor"
+        " spec.frontchannelLogoutSessionRequired spec.frontchannelLogoutURI spec.grantTypes"
+        " spec.grantTypes[] spec.idTokenSignedResponseAlg spec.initiateLoginURI spec.jwks"
+        " spec.jwks.keys spec.jwks.keys[] spec.jwks.keys[].alg spec.jwks.keys[].crv"
+        " spec.jwks.keys[].d spec.jwks.keys[].e spec.jwks.keys[].k spec.jwks.keys[].key_ops"
+        " spec.jwks.keys[].key_ops[] spec.jwks.keys[].kid spec.jwks.keys[].kty spec.jwks.keys[].n"
+        " spec.jwks.keys[].use spec.jwks.keys[].x spec.jwks.keys[].y spec.jwksURI spec.logoURL"
+        " spec.name spec.offlineAccess spec.pkce spec.policyURI spec.postLogoutRedirectURIs"
+        " spec.postLogoutRedirectURIs[] spec.public spec.redirectURIs spec.redirectURIs[]"
+        " spec.refreshTokenLifetime spec.requestObjectSigningAlg spec.requestURIs"
+        " spec.requestURIs[] spec.secretRef spec.secretRef.key spec.secretRef.name"
+        " spec.secretRef.previousKey spec.skipApprovalScreen spec.ssoSharedWith"
+        " spec.ssoSharedWith[] spec.tokenEndpointAuthMethod spec.tosURI spec.trustedPeers"
+        " spec.trustedPeers[]",
     ),
     "refreshgrants.state.kube-idp.dev": (
         1,
@@ -329,8 +345,9 @@ def test_ensuring_replaces_what_is_not_newer(revision: str | None) -> None:
     assert asyncio.run(_patched_over(revision)) == NAMES
 
 
-@pytest.mark.parametrize("revision", ["2", "10"])
-def test_ensuring_leaves_what_is_newer(revision: str) -> None:
+@pytest.mark.parametrize("ahead", [1, 10])
+def test_ensuring_leaves_what_is_newer(ahead: int) -> None:
+    revision = str(crds.manifests()[1].revision + ahead)
     assert asyncio.run(_patched_over(revision)) == [NAMES[0], *NAMES[2:]]
 
 
