@@ -24,6 +24,7 @@ from idp.app.values import (
 )
 from idp.app.web import outermost, renderer_of, web_app
 from idp.grants.ended import EndedGrants, follow_ended_grants
+from idp.keys.client_keys import CLIENT_ALGORITHMS
 from idp.keys.live import LiveKeys
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Kept, KeyKeeper
@@ -194,6 +195,7 @@ def _published(
             Served(
                 issuer=settings.issuer,
                 grant_types=settings.oauth2.grant_types,
+                request_object_algorithms=CLIENT_ALGORITHMS,
                 response_types=served_types(settings.oauth2.response_types),
                 signing_algorithms=sorted({*policy.algorithms, *live.signer.algorithms}),
             )

@@ -40,6 +40,7 @@ from idp.oauth.response_types import served_types
 from idp.settings import Settings
 from idp.tokens.access import IssuedTokens, LiveAccessTokens
 from idp.tokens.issue import TokenIssuer
+from idp.tokens.request_objects import RequestObjects, registered_keys
 from idp.web.answers import Answers
 from idp.web.approval import ApprovalEndpoint
 from idp.web.authorize import AuthorizeEndpoint
@@ -210,6 +211,12 @@ def _authorize_endpoint(
             subject_of_hint=issued.subject_of_hint,
             pkce_for_all=core.settings.oauth2.pkce.enforce,
             response_types=served_types(core.settings.oauth2.response_types),
+        ),
+        request_objects=RequestObjects(
+            issuer=core.settings.issuer,
+            clients=core.clients,
+            keys_of=registered_keys,
+            clock=core.outside.clock,
         ),
         steps=step_policy(core),
         states=form.states,

@@ -13,7 +13,7 @@ from idp.oauth.authorize import Refused, Target, check_target
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import LoginRequired, OAuthError
 from idp.oauth.policies import REFRESH_TOKEN, check_login, may_use
-from idp.oauth.response_types import CODE, carries_tokens, has
+from idp.oauth.response_types import CODE, ID_TOKEN, carries_tokens, has
 from idp.oauth.scopes import OFFLINE_ACCESS
 from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import authorization_of, person_of
@@ -113,6 +113,8 @@ class LoginFinisher:
                 scopes=state.request.scopes,
                 clients=self.clients,
             )
+            if has(state.request.response_type, ID_TOKEN):
+                self.issuer.check_signs(client)
             if carries_tokens(state.request.response_type):
                 self.issuer.check_signs(client)
         except OAuthError as error:

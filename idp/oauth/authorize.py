@@ -23,6 +23,7 @@ from idp.oauth.pkce import check_challenge
 from idp.oauth.policies import check_response_type, needs_pkce, renewable
 from idp.oauth.prompt import read_max_age, read_prompt
 from idp.oauth.redirects import OUT_OF_BAND, redirect_uri_allowed
+from idp.oauth.request_objects import REQUEST, REQUEST_URI
 from idp.oauth.response_modes import ResponseMode, check_state, mode_of, read_mode
 from idp.oauth.response_types import CODE, check_openid, has, read_response_type
 from idp.oauth.scopes import OPENID, read_scope
@@ -183,9 +184,10 @@ def _check_size(parameters: Parameters) -> None:
 
 
 def _check_not_offered(parameters: Parameters) -> None:
-    if parameters.get("request") is not None:
+    # Whoever serves request objects has read them by now and hands over what was inside.
+    if parameters.get(REQUEST) is not None:
         raise RequestNotSupported("Request objects are not served: send plain parameters.")
-    if parameters.get("request_uri") is not None:
+    if parameters.get(REQUEST_URI) is not None:
         raise RequestUriNotSupported("request_uri is not served: send plain parameters.")
     if parameters.get("registration") is not None:
         raise RegistrationNotSupported("registration is not served: register the client first.")

@@ -110,6 +110,18 @@ class RequestUriNotSupported(OAuthError):
     code = "request_uri_not_supported"
 
 
+class InvalidRequestObject(OAuthError):
+    """The request object is not good, or not this client's for us (RFC 9101 section 7)."""
+
+    code = "invalid_request_object"
+
+
+class InvalidRequestUri(OAuthError):
+    """What `request_uri` refers to is not allowed, or cannot be had (RFC 9101 section 7)."""
+
+    code = "invalid_request_uri"
+
+
 class RegistrationNotSupported(OAuthError):
     """`registration` is not served (OIDC Core 3.1.2.6)."""
 

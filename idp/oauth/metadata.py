@@ -20,6 +20,7 @@ class Served:
     grant_types: Sequence[str]
     signing_algorithms: Sequence[str]
     response_types: Sequence[str] = (CODE,)
+    request_object_algorithms: Sequence[str] = ()
 
     @property
     def all_grant_types(self) -> list[str]:
@@ -62,8 +63,10 @@ def discovery_document(served: Served) -> bytes:
             prompt.SELECT_ACCOUNT,
         ],
         "claims_parameter_supported": False,
-        "request_parameter_supported": False,
+        "request_parameter_supported": True,
         "request_uri_parameter_supported": False,
+        "require_request_uri_registration": True,
+        "request_object_signing_alg_values_supported": list(served.request_object_algorithms),
         "authorization_response_iss_parameter_supported": True,
     }
     return json.dumps(document, indent=1).encode()

@@ -18,6 +18,8 @@ from idp.oauth.client import Client
 from idp.oauth.errors import InvalidRequest, Untrusted
 from idp.oauth.params import Parameters, parse_parameters
 from idp.oauth.policies import may_sign_in_with
+from idp.oauth.request_objects import as_query
+from idp.tokens.request_objects import RequestObjects
 from idp.web.answers import NO_STORE
 from idp.web.errors import Renderer
 from idp.web.forms import read_body
@@ -40,6 +42,7 @@ class AuthorizeEndpoint:
 
     base_path: str
     rules: AuthorizeRules
+    request_objects: RequestObjects
     steps: StepPolicy
     states: LoginStates
     connectors: Mapping[str, ConnectorInfo]
@@ -53,7 +56,11 @@ class AuthorizeEndpoint:
         if request.method == "POST":
             return await self._posted(request, connector_id)
         raw = self._raw_query(request)
-        return await self._begin(request, raw, connector_id)
+        plain = await self._plain(raw)
+        authorization = self._checked(plain, connector_id)
+        # A request object may run out while people choose: what was in it goes on sealed.
+        query = request.scope["query_string"].decode("latin-1")
+        return self._begin(request, authorization, query if plain is raw else self._sealed(plain))
 
     async def _posted(self, request: Request, connector_id: str) -> Response:
         """Check a posted request and come back as a GET.
@@ -61,38 +68,46 @@ class AuthorizeEndpoint:
         A POST from another site brings no Lax cookies; the GET that follows it does.
         """
         raw = await read_body(request)
-        self._checked(raw, connector_id)
+        plain = await self._plain(raw)
+        self._checked(plain, connector_id)
         path = f"{self.base_path}/auth"
         if connector_id:
             path += "/" + quote(connector_id, safe="")
-        query = urlencode({"req": self.states.seal_request(raw)})
-        return RedirectResponse(f"{path}?{query}", status_code=303, headers=NO_STORE)
+        location = f"{path}?{self._sealed(plain)}"
+        return RedirectResponse(location, status_code=303, headers=NO_STORE)
+
+    def _sealed(self, plain: bytes) -> str:
+        return urlencode({"req": self.states.seal_request(plain)})
 
     def _raw_query(self, request: Request) -> bytes:
         raw: bytes = request.scope["query_string"]
         sealed = parse_parameters(raw).get("req") if raw.startswith(b"req=") else None
         return raw if sealed is None else self.states.open_request(sealed)
 
-    def _checked(self, raw: bytes, connector_id: str) -> AuthorizationRequest:
-        authorization = read_authorization(_untrusted_parameters(raw), self.rules)
+    async def _plain(self, raw: bytes) -> bytes:
+        """Return the request without a request object: the same bytes, or those that were in it."""
+        parameters = _untrusted_parameters(raw)
+        plain = await self.request_objects.plain(parameters)
+        return raw if plain is parameters else as_query(plain.values)
+
+    def _checked(self, plain: bytes, connector_id: str) -> AuthorizationRequest:
+        authorization = read_authorization(_untrusted_parameters(plain), self.rules)
         if connector_id:
             known_connector(connector_id, self.steps)
             authorization = replace(authorization, connector_id=connector_id)
         return authorization
 
-    async def _begin(self, request: Request, raw: bytes, connector_id: str) -> Response:
-        authorization = self._checked(raw, connector_id)
+    def _begin(self, request: Request, authorization: AuthorizationRequest, query: str) -> Response:
         client = self.rules.clients[authorization.target.client_id]
         step = next_step(authorization, self.steps, client)
         if isinstance(step, Choose):
-            return self._chooser(request, client)
+            return self._chooser(client, query)
         state = LoginState(
             request=authorization, connector_id=step.connector_id, grant_name=self.new_name()
         )
         return self.form.first(request, state)
 
-    def _chooser(self, request: Request, client: Client) -> Response:
-        query = request.scope["query_string"].decode("latin-1")
+    def _chooser(self, client: Client, query: str) -> Response:
         choices = [
             ConnectorChoice(
                 id=info.id,

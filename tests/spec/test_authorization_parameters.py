@@ -48,7 +48,7 @@ TABLE = {
     "login_hint": (LOGIN, LOGIN),
     "code_challenge": (LOGIN, INVALID),
     "code_challenge_method": (LOGIN, INVALID),
-    "request": (LOGIN, "request_not_supported"),
+    "request": (LOGIN, "invalid_request_object"),
     "request_uri": (LOGIN, "request_uri_not_supported"),
     "registration": (LOGIN, "registration_not_supported"),
     "approval_prompt": (LOGIN, LOGIN),

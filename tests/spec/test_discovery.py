@@ -166,8 +166,13 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
         "claim_types_supported": ["normal"],
         "prompt_values_supported": ["consent", "login", "none", "select_account"],
         "claims_parameter_supported": False,
-        "request_parameter_supported": False,
+        "request_parameter_supported": True,
         "request_uri_parameter_supported": False,
+        "require_request_uri_registration": True,
+        "request_object_signing_alg_values_supported": [
+            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
+            "EdDSA",
+        ],
         "authorization_response_iss_parameter_supported": True,
     }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """The end of a login, for people whom an administrator locked."""
 
 import secrets
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,8 @@ from idp.keys.jwks import new_signing_key
 from idp.keys.signer import Signer
 from idp.login.finish import LoginFinisher
 from idp.login.state import LoginState
-from idp.oauth.authorize import AuthorizationRequest, Target
+from idp.oauth.authorize import AuthorizationRequest, Refused, Target
+from idp.oauth.client import TokenRules
 from idp.oauth.standing import Standings, UserStanding
 from idp.oauth.subject import subject
 from storage.records import KeyRing
@@ -90,6 +92,21 @@ async def test_somebody_locked_gets_none_and_nothing_is_written(
             await attempt(login_state(), ALICE, world.clock())  # type: ignore[misc]
     assert not world.faults.calls
     assert world.audit.events == ["login_of_locked_user"] * 2
+
+
+async def test_an_id_token_that_no_key_can_sign_yet_is_refused_before_anything_is_written(
+    world: World,
+) -> None:
+    # The only key signs ES256: that of another algorithm is not published for long enough.
+    world.clients["app"] = replace(world.clients["app"], tokens=TokenRules(id_token_alg="RS256"))
+    state = login_state()
+    fronted = replace(state, request=replace(state.request, response_type="code id_token"))
+    with pytest.raises(Refused) as refused:
+        await finisher(world, {}).finish(fronted, ALICE, world.clock())
+    assert refused.value.error.code == "temporarily_unavailable"
+    assert not world.faults.calls
+    # The token endpoint asks again, when a code is redeemed.
+    assert (await finisher(world, {}).finish(state, ALICE, world.clock())).answer["code"]
 
 
 def test_a_locked_account_is_a_refusal_after_a_right_password() -> None:

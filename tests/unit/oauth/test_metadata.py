@@ -44,7 +44,6 @@ def test_what_is_not_served_is_said_not_to_be() -> None:
     assert found["response_modes_supported"] == ["query", "fragment", "form_post"]
     assert found["code_challenge_methods_supported"] == ["S256"]
     assert found["claims_parameter_supported"] is False
-    assert found["request_parameter_supported"] is False
     assert found["request_uri_parameter_supported"] is False
     assert found["authorization_response_iss_parameter_supported"] is True
     for endpoint in ("registration", "end_session", "device_authorization",
