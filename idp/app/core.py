@@ -35,8 +35,8 @@ class Surroundings:
     """What comes from outside: time, randomness, new keys, environment, registries of metrics.
 
     Metrics are kept in `registry` and read from `exposed`; only workers that add theirs up through
-    files have two. The two wrappers stand around the store and the connectors, for faults that
-    tests inject.
+    files have two. The wrappers stand around the store, the connectors and what is said of people,
+    for faults and words that tests inject.
     """
 
     clock: Clock
@@ -48,6 +48,7 @@ class Surroundings:
     wrap_backend: Callable[[Backend], Backend] = field(default=lambda backend: backend)
     new_key: Callable[[str, datetime], SigningKey] = new_signing_key
     wrap_connectors: Callable[[Connectors], Connectors] = field(default=lambda found: found)
+    wrap_standings: Callable[[Standings], Standings] = field(default=lambda said: said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,7 +104,7 @@ class Provider:
             backend=outside.wrap_backend(store.backend),
             clients=people.clients,
             connectors=outside.wrap_connectors(connectors_of(settings, people.users, hasher)),
-            standings=people.standings,
+            standings=outside.wrap_standings(people.standings),
         )
         await self._assemble(core, store, people)
 

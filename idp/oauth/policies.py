@@ -12,6 +12,7 @@ from idp.oauth.response_types import CODE, IMPLICIT, carries_tokens, has
 from idp.oauth.scopes import OFFLINE_ACCESS, check_granted
 
 AUTHORIZATION_CODE: Final = "authorization_code"
+CLIENT_CREDENTIALS: Final = "client_credentials"
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105 - the name of a grant type
 
 

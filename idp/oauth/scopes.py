@@ -120,6 +120,15 @@ def check_granted(scopes: tuple[str, ...], *, client: Client, clients: Clients) 
         _check(scope, client=client, clients=clients)
 
 
+def may_still_have(scopes: tuple[str, ...], *, client: Client, clients: Clients) -> bool:
+    """Return whether `check_granted` has nothing to say."""
+    try:
+        check_granted(scopes, client=client, clients=clients)
+    except InvalidScope:
+        return False
+    return True
+
+
 def peers_of(scopes: tuple[str, ...]) -> tuple[str, ...]:
     """Return the client ids that the audience scopes among `scopes` name."""
     return tuple(

@@ -24,7 +24,7 @@ def subject(user_id: str, connector_id: str) -> str:
 
 
 def parse_subject(sub: str) -> tuple[str, str]:
-    """Return user id and connector id, for tools and tests; nothing is decided by it.
+    """Return user id and connector id, of a subject in a token of ours or typed by somebody.
 
     Raises ValueError for everything that `subject` would not have written.
     """

@@ -7,8 +7,12 @@ from typing import Any, Protocol
 from idp.clock import Clock
 from idp.keys.errors import TokenInvalid
 from idp.keys.verify import Verifier
+from idp.oauth.client import Clients
 from idp.oauth.errors import InvalidRequest, InvalidToken
+from idp.oauth.policies import CLIENT_CREDENTIALS, may_sign_in_with, may_use
+from idp.oauth.scopes import may_still_have
 from idp.oauth.standing import Standings, token_counts
+from idp.oauth.subject import parse_subject
 from idp.tokens.issue import ACCESS_TOKEN_TYPE, GRANT_CLAIM, ID_TOKEN_TYPE
 
 
@@ -71,19 +75,34 @@ class LiveAccessTokens:
     """Access tokens that may still be used: the one place that every door asks.
 
     Nothing here asks the store: `ended` holds the names of grants that were revoked, `clients` the
-    ids of clients that exist, and all of them are known within a second.
+    clients that are served, and all of them are known within a second.
     """
 
     issued: AccessTokens
     ended: Container[str]
-    clients: Container[str]
+    clients: Clients
     standings: Standings
 
     def verify(self, token: str) -> Mapping[str, Any]:
         """Return the claims. Raises InvalidToken, with one text whatever the reason."""
         claims = self.issued.verify(token)
-        if claims.get(GRANT_CLAIM) in self.ended or claims.get("client_id") not in self.clients:
+        if claims.get(GRANT_CLAIM) in self.ended or not self._is_allowed(claims):
             raise _refusal()
         if not token_counts(self.standings, claims):
             raise _refusal()
         return claims
+
+    def _is_allowed(self, claims: Mapping[str, Any]) -> bool:
+        """Return whether the client may still have what it was issued."""
+        client = self.clients.get(claims.get("client_id", ""))
+        if client is None:
+            return False
+        by_itself = GRANT_CLAIM not in claims
+        if by_itself and not may_use(client, CLIENT_CREDENTIALS):
+            return False
+        if client.allowed.connectors and not by_itself:
+            _, connector_id = parse_subject(claims["sub"])
+            if not may_sign_in_with(client, connector_id):
+                return False
+        scopes = tuple(str(claims.get("scope", "")).split())
+        return may_still_have(scopes, client=client, clients=self.clients)

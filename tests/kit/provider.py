@@ -25,6 +25,7 @@ from prometheus_client import CollectorRegistry
 
 from idp.app import Connectors, Provider, Surroundings
 from idp.keys.jwks import new_signing_key
+from idp.oauth.standing import Standings
 from idp.settings import parse
 from idp.transport.documents import DocumentsApp
 from storage.base import Backend
@@ -249,6 +250,7 @@ def provider_under_test(
     clock: HandClock | None = None,
     wrap_backend: Callable[[Backend], Backend] | None = None,
     wrap_connectors: Callable[[Connectors], Connectors] | None = None,
+    wrap_standings: Callable[[Standings], Standings] | None = None,
     new_key: Callable[[str, datetime], SigningKey] | None = None,
 ) -> Iterator[ProviderUnderTest]:
     """Build and start a provider for a configuration; closed at the end.
@@ -267,6 +269,7 @@ def provider_under_test(
         new_key=new_key or KeyShelf(),
         wrap_backend=wrap_backend or (lambda backend: backend),
         wrap_connectors=wrap_connectors or (lambda connectors: connectors),
+        wrap_standings=wrap_standings or (lambda standings: standings),
     )
     with start_blocking_portal("asyncio") as portal:
         provider = Provider(settings, outside)

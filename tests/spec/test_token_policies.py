@@ -1,15 +1,15 @@
-"""Every policy at every grant (CV-3): a table that a new grant must be added to.
+"""Every policy at every grant and at every door that takes a token (CV-3).
 
-A policy that one grant forgets is the most common hole of all. Each cell of the table breaks one
-policy with one grant while everything else is right, and names the answer. A grant type that has no
-row, or a row without one of the policies, fails here.
+A policy that one grant forgets is the most common hole of all. Each cell of `policy_table.py`
+breaks one policy for one use while everything else is right, and names the answer. A grant type, an
+endpoint or a policy that has no place in the table fails here.
 """
 
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ import httpx
 import pytest
 
 import idp.grants
+from idp.grants.base import LoginRules
+from idp.oauth.client import Allowed, Client, TokenRules
+from idp.oauth.standing import NO_STANDINGS, Standings, UserStanding
+from idp.oauth.subject import subject
+from idp.tokens.access import LiveAccessTokens
+from idp.web.routes import Endpoints
 from tests.kit.clock import HandClock
 from tests.kit.provider import (
     ALICE,
-    CALLBACK,
-    CONFIDENTIAL,
-    OTHER,
     PASSWORD,
     PUBLIC,
     ProviderUnderTest,
@@ -31,9 +34,20 @@ from tests.kit.provider import (
     provider_under_test,
 )
 from tests.kit.storage import Faults, FlakyBackend
+from tests.spec.policy_table import (
+    ANSWERS,
+    BREACHES,
+    DOORS,
+    NO_POLICIES,
+    POLICIES,
+    USES,
+    Breach,
+    Ticket,
+    without_the_client,
+)
 
-PEER_SCOPE = "openid groups offline_access audience:server:client_id:other"
-MANY_GROUPS = [f"group-number-{n}" for n in range(1000)]
+RIGHT = Breach()
+LOCKED: Standings = {subject("user-1", "local"): UserStanding(locked=True)}
 
 
 @dataclass(slots=True)
@@ -52,12 +66,24 @@ class Site:
         return config
 
     @contextmanager
-    def running(self, config: Mapping[str, Any] | None = None) -> Iterator[ProviderUnderTest]:
+    def running(
+        self, config: Mapping[str, Any] | None = None, *, standings: Standings = NO_STANDINGS
+    ) -> Iterator[ProviderUnderTest]:
         with provider_under_test(
             config or self.config(),
             clock=self.clock,
             wrap_backend=lambda backend: FlakyBackend(backend, self.faults),
+            wrap_standings=lambda _: standings,
         ) as provider:
+            yield provider
+
+    @contextmanager
+    def broken(self, breach: Breach) -> Iterator[ProviderUnderTest]:
+        config = self.config()
+        if breach.config is not None:
+            breach.config(config)
+        standings = LOCKED if breach.locked else NO_STANDINGS
+        with self.running(config, standings=standings) as provider:
             yield provider
 
 
@@ -66,156 +92,12 @@ def site(tmp_path: Path) -> Site:
     return Site(tmp_path)
 
 
-Prepare = Callable[[ProviderUnderTest], dict[str, str]]
-
-
-def with_code(provider: ProviderUnderTest) -> dict[str, str]:
-    code = provider.code({"scope": PEER_SCOPE})
-    return {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
-
-
-def with_refresh_token(provider: ProviderUnderTest) -> dict[str, str]:
-    token = provider.tokens(PEER_SCOPE)["refresh_token"]
-    return {"grant_type": "refresh_token", "refresh_token": token}
-
-
-def on_its_own_behalf(provider: ProviderUnderTest) -> dict[str, str]:
-    scope = PEER_SCOPE.replace(" offline_access", "")
-    return {"grant_type": "client_credentials", "scope": scope}
-
-
-GRANTS: dict[str, Prepare] = {
-    "authorization_code": with_code,
-    "refresh_token": with_refresh_token,
-    "client_credentials": on_its_own_behalf,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """One way to break a policy: what changes before the grant is used, and the answer."""
-
-    error: str
-    status: int = 400
-    config: Callable[[dict[str, Any]], None] | None = None
-    auth: tuple[str, str] | None = CONFIDENTIAL
-    form: Mapping[str, str] = field(default_factory=dict)
-
-
-def without_the_client(config: dict[str, Any]) -> None:
-    config["staticClients"] = [c for c in config["staticClients"] if c["id"] != "app"]
-    for client in config["staticClients"]:
-        client.pop("trustedPeers", None)
-
-
-def with_another_secret(config: dict[str, Any]) -> None:
-    config["staticClients"][0]["secret"] = "a new secret, long enough, for the app"
-
-
-def without_trust(config: dict[str, Any]) -> None:
-    config["staticClients"][1]["trustedPeers"] = []
-
-
-def without_the_peer(config: dict[str, Any]) -> None:
-    config["staticClients"] = [c for c in config["staticClients"] if c["id"] != OTHER[0]]
-
-
-def only_client_credentials(config: dict[str, Any]) -> None:
-    config["oauth2"]["grantTypes"] = ["client_credentials"]
-
-
-def without_client_credentials(config: dict[str, Any]) -> None:
-    config["oauth2"]["grantTypes"] = ["authorization_code", "refresh_token"]
-
-
-def without_people(config: dict[str, Any]) -> None:
-    config["staticPasswords"] = []
-
-
-def without_the_connector(config: dict[str, Any]) -> None:
-    config["enablePasswordDB"] = False
-    config["staticPasswords"] = []
-
-
-def with_too_many_groups(config: dict[str, Any]) -> None:
-    config["staticPasswords"][0]["groups"] = MANY_GROUPS
-    config["staticClients"][0]["clientCredentialsClaims"] = {"groups": MANY_GROUPS}
-
-
-UNKNOWN_CLIENT = Policy("invalid_client", 401, auth=("nobody", "x"))
-WRONG_SECRET = Policy("invalid_client", 401, auth=(CONFIDENTIAL[0], "wrong"))
-NO_SECRET = Policy("invalid_client", 401, auth=None, form={"client_id": "app"})
-CLIENT_REMOVED = Policy("invalid_client", 401, config=without_the_client)
-SECRET_CHANGED = Policy("invalid_client", 401, config=with_another_secret)
-NOT_SERVED = Policy("unsupported_grant_type", config=only_client_credentials)
-TRUST_WITHDRAWN = Policy("invalid_scope", config=without_trust)
-PEER_REMOVED = Policy("invalid_scope", config=without_the_peer)
-
-NOT_APPLICABLE = None
-
-TABLE: dict[str, dict[str, Policy | None]] = {
-    "authorization_code": {
-        "unknown client": UNKNOWN_CLIENT,
-        "wrong secret": WRONG_SECRET,
-        "no secret": NO_SECRET,
-        "client removed": CLIENT_REMOVED,
-        "secret changed": SECRET_CHANGED,
-        "grant type switched off": NOT_SERVED,
-        "another confidential client": Policy("invalid_grant", auth=OTHER),
-        "a public client": Policy("invalid_grant", auth=None, form={"client_id": PUBLIC}),
-        "trust of the audience withdrawn": TRUST_WITHDRAWN,
-        "audience removed": PEER_REMOVED,
-        # A person may go between login and code: a minute, and the first refresh ends it.
-        "person removed": NOT_APPLICABLE,
-        "connector removed": NOT_APPLICABLE,
-        # Judged at the login, a minute before.
-        "too many groups": NOT_APPLICABLE,
-        # The scope of a code was fixed at the login.
-        "more scope": NOT_APPLICABLE,
-    },
-    "refresh_token": {
-        "unknown client": UNKNOWN_CLIENT,
-        "wrong secret": WRONG_SECRET,
-        "no secret": NO_SECRET,
-        "client removed": CLIENT_REMOVED,
-        "secret changed": SECRET_CHANGED,
-        "grant type switched off": NOT_SERVED,
-        "another confidential client": Policy("invalid_grant", auth=OTHER),
-        "a public client": Policy("invalid_grant", auth=None, form={"client_id": PUBLIC}),
-        "trust of the audience withdrawn": TRUST_WITHDRAWN,
-        "audience removed": PEER_REMOVED,
-        "person removed": Policy("invalid_grant", config=without_people),
-        "connector removed": Policy("invalid_grant", config=without_the_connector),
-        "too many groups": Policy("invalid_scope", config=with_too_many_groups),
-        "more scope": Policy("invalid_scope", form={"scope": "openid email"}),
-    },
-    "client_credentials": {
-        "unknown client": UNKNOWN_CLIENT,
-        "wrong secret": WRONG_SECRET,
-        "no secret": NO_SECRET,
-        "client removed": CLIENT_REMOVED,
-        "secret changed": SECRET_CHANGED,
-        "grant type switched off": Policy(
-            "unsupported_grant_type", config=without_client_credentials
-        ),
-        # It asks for itself: nobody else's rights are in play.
-        "another confidential client": NOT_APPLICABLE,
-        "a public client": Policy("unauthorized_client", auth=None, form={"client_id": PUBLIC}),
-        "trust of the audience withdrawn": TRUST_WITHDRAWN,
-        "audience removed": PEER_REMOVED,
-        "person removed": NOT_APPLICABLE,
-        "connector removed": NOT_APPLICABLE,
-        "too many groups": Policy("invalid_scope", config=with_too_many_groups),
-        "more scope": Policy("invalid_scope", form={"scope": "openid offline_access"}),
-    },
-}
-
-CELLS = [
-    pytest.param(grant, name, id=f"{grant}-{name}")
-    for grant, row in TABLE.items()
-    for name, policy in row.items()
-    if policy is not NOT_APPLICABLE
-]
+def answer_in(response: httpx.Response) -> str:
+    """Return what the client heard: "ok", "inactive", or status and error."""
+    body = response.json()
+    if response.status_code == 200:
+        return "inactive" if body.get("active") is False else "ok"
+    return f"{response.status_code} {body['error']}"
 
 
 def served_grant_types() -> set[str]:
@@ -223,89 +105,101 @@ def served_grant_types() -> set[str]:
     found = set()
     for module in pkgutil.iter_modules(idp.grants.__path__):
         for value in vars(importlib.import_module(f"idp.grants.{module.name}")).values():
-            fields = getattr(value, "__dataclass_fields__", {})
-            if isinstance(value, type) and "grant_type" in fields:
-                found.add(fields["grant_type"].default)
+            members = getattr(value, "__dataclass_fields__", {})
+            if isinstance(value, type) and "grant_type" in members:
+                found.add(members["grant_type"].default)
     return found
 
 
 @pytest.mark.covers("CV-3")
-def test_every_grant_type_has_a_row_and_every_row_all_policies() -> None:
-    assert served_grant_types() == set(TABLE) == set(GRANTS)
-    columns = {frozenset(row) for row in TABLE.values()}
-    assert len(columns) == 1
+def test_every_grant_type_and_every_endpoint_has_its_place() -> None:
+    assert served_grant_types() <= set(USES)
+    assert {each.name for each in fields(Endpoints)} == set(DOORS)
 
 
 @pytest.mark.covers("CV-3")
-@pytest.mark.parametrize("grant", GRANTS)
-def test_a_grant_that_keeps_all_policies_is_served(site: Site, grant: str) -> None:
-    """Else the table would prove nothing."""
-    with site.running() as provider:
-        form = GRANTS[grant](provider)
-    with site.running() as provider:
-        assert provider.token(form).status_code == 200
+@pytest.mark.parametrize("kept_by", [Allowed, Client, TokenRules, LoginRules, LiveAccessTokens])
+def test_every_policy_has_its_row(kept_by: Any) -> None:
+    names = {f"{kept_by.__name__}.{each.name}" for each in fields(kept_by)}
+    placed = {name for name in (*POLICIES, *NO_POLICIES) if name.startswith(f"{kept_by.__name__}.")}
+    assert names == placed
+    assert not set(POLICIES) & set(NO_POLICIES)
+    assert set(POLICIES.values()) <= set(ANSWERS)
+
+
+@pytest.mark.covers("CV-3")
+def test_every_row_says_something_of_every_use() -> None:
+    assert set(ANSWERS) == set(BREACHES)
+    assert {frozenset(row) for row in ANSWERS.values()} == {frozenset(USES)}
+    for row in ANSWERS.values():
+        assert any(answer is not None for answer in row.values())
+
+
+CELLS = [(use, policy) for policy, row in ANSWERS.items() for use, answer in row.items() if answer]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a cell of the table came to."""
+    """What a cell of the table came to. `afterwards` is the answer once nothing is broken."""
 
     broken: httpx.Response
     writes: int
-    afterwards: httpx.Response
+    afterwards: str
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Outcome]:
-    """Run the table: all forms are made first, then used while broken, then with all in order.
+    """Run the table: all tickets are drawn first, then used while broken, then with all in order.
 
     Cells that break the same thing share a start of the provider; each has a login of its own.
     """
     site = Site(tmp_path_factory.mktemp("policies"))
-    cells = [(grant, name, policy) for grant, row in TABLE.items() for name, policy in row.items()]
-    wanted = [(grant, name, policy) for grant, name, policy in cells if policy is not None]
     with site.running() as provider:
-        forms = {(grant, name): GRANTS[grant](provider) for grant, name, _ in wanted}
+        tickets = {cell: USES[cell[0]].draw(provider) for cell in CELLS}
     broken: dict[tuple[str, str], tuple[httpx.Response, int]] = {}
-    for change in dict.fromkeys(policy.config for _, _, policy in wanted):
-        config = site.config()
-        if change is not None:
-            change(config)
-        with site.running(config) as provider:
-            for grant, name, policy in wanted:
-                if policy.config is change:
-                    site.faults.calls.clear()
-                    form = {**forms[grant, name], **policy.form}
-                    answer = provider.token(form, auth=policy.auth)
-                    broken[grant, name] = answer, site.faults.writes
+    for place in dict.fromkeys(BREACHES[policy].place for _, policy in CELLS):
+        cells = [cell for cell in CELLS if BREACHES[cell[1]].place == place]
+        with site.broken(BREACHES[cells[0][1]]) as provider:
+            for cell in cells:
+                broken[cell] = _used(site, provider, cell, tickets[cell])
     with site.running() as provider:
-        afterwards = {cell: provider.token(form) for cell, form in forms.items()}
-    return {cell: Outcome(*broken[cell], afterwards[cell]) for cell in forms}
+        afterwards = {
+            cell: answer_in(USES[cell[0]].use(provider, tickets[cell], RIGHT)) for cell in CELLS
+        }
+    return {cell: Outcome(*broken[cell], afterwards[cell]) for cell in CELLS}
 
 
-@pytest.mark.covers("CV-3", "CV-8", "CV-33", "R-18", "R-19", "R-34", "R-35", "R-37")
-@pytest.mark.parametrize(("grant", "name"), CELLS)
-def test_a_grant_that_breaks_a_policy_gives_no_token_and_spends_nothing(
-    outcomes: dict[tuple[str, str], Outcome], grant: str, name: str
+def _used(
+    site: Site, provider: ProviderUnderTest, cell: tuple[str, str], ticket: Ticket
+) -> tuple[httpx.Response, int]:
+    use, policy = cell
+    breach = BREACHES[policy]
+    if breach.act is not None:
+        breach.act(provider, ticket)
+    site.faults.calls.clear()
+    return USES[use].use(provider, ticket, breach), site.faults.writes
+
+
+@pytest.mark.covers("CV-3")
+@pytest.mark.parametrize("use", USES)
+def test_a_use_that_keeps_all_policies_is_served(site: Site, use: str) -> None:
+    """Else the table would prove nothing."""
+    with site.running() as provider:
+        ticket = USES[use].draw(provider)
+    with site.running() as provider:
+        assert answer_in(USES[use].use(provider, ticket, RIGHT)) == "ok"
+
+
+@pytest.mark.covers("CV-3", "CV-4", "CV-8", "CV-33", "R-18", "R-19", "R-34", "R-35", "R-37")
+@pytest.mark.parametrize(("use", "policy"), CELLS)
+def test_a_use_that_breaks_a_policy_gives_nothing_and_spends_nothing(
+    outcomes: dict[tuple[str, str], Outcome], use: str, policy: str
 ) -> None:
-    policy, outcome = TABLE[grant][name], outcomes[grant, name]
-    assert policy is not None
-    answer = (outcome.broken.status_code, outcome.broken.json()["error"])
-    assert answer == (policy.status, policy.error)
+    outcome = outcomes[use, policy]
+    assert answer_in(outcome.broken) == ANSWERS[policy][use]
     assert "access_token" not in outcome.broken.text
     assert outcome.writes == 0
-    assert outcome.afterwards.status_code == 200
-
-
-@pytest.mark.covers("CV-33")
-def test_an_access_token_of_a_client_that_was_removed_is_worth_nothing(site: Site) -> None:
-    with site.running() as provider:
-        token = provider.tokens()["access_token"]
-    gone = site.config()
-    without_the_client(gone)
-    with site.running(gone) as provider:
-        response = provider.userinfo(token)
-        assert (response.status_code, response.json()["error"]) == (401, "invalid_token")
+    assert outcome.afterwards == ("ok" if policy != "login revoked" else ANSWERS[policy][use])
 
 
 def without_the_redirect_uri(config: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from idp.keys.jwks import new_signing_key
 from idp.keys.signer import Signer
 from idp.keys.verify import Verifier
+from idp.oauth.client import Client
 from idp.oauth.errors import InvalidRequest, InvalidToken
 from idp.oauth.standing import Standings, UserStanding
 from idp.oauth.subject import subject
@@ -132,7 +133,10 @@ class Verified:
 
 def live(standings: Standings, **changes: Any) -> LiveAccessTokens:
     return LiveAccessTokens(
-        issued=Verified(changes), ended={"ended"}, clients={"app"}, standings=standings
+        issued=Verified(changes),
+        ended={"ended"},
+        clients={"app": Client(id="app", name="The App")},
+        standings=standings,
     )
 
 
