@@ -19,6 +19,7 @@ from idp.metrics import Metrics
 from idp.oauth.client import Clients
 from idp.oauth.standing import Standings
 from idp.settings import Settings
+from idp.transport.outbound import Outbound
 from storage.base import Backend, Unreadable
 from storage.collection import Collection, log_unreadable
 from storage.kinds import GRANTS, KEY_RINGS, Kind, Record
@@ -64,6 +65,7 @@ class Core:
     clients: Clients
     connectors: Connectors
     standings: Standings
+    outbound: Outbound
     recent: RecentGrants = field(default_factory=RecentGrants)
 
     @property

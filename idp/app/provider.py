@@ -19,6 +19,7 @@ from idp.app.values import (
     LEEWAY,
     connectors_of,
     cors_of,
+    outbound_of,
     rotation_pace,
     rotation_policy,
 )
@@ -88,13 +89,15 @@ class Provider:
     async def open(self) -> None:
         """Open the store, make or read the keys, and start to serve and to work.
 
-        Raises StorageError and KeyFileError with a text for the operator.
+        Raises StorageError, KeyFileError and TlsUnusable with a text for the operator.
         """
         settings, outside = self._settings, self._outside
         store = await self._open_store()
         people = self._people(store)
         hasher = PasswordHasher(running=os.cpu_count() or 1, waiting=64)
         self._opened.callback(hasher.close)
+        outbound = outbound_of(settings)
+        self._opened.push_async_callback(outbound.close)
         core = Core(
             settings=settings,
             outside=outside,
@@ -105,6 +108,7 @@ class Provider:
             clients=people.clients,
             connectors=outside.wrap_connectors(connectors_of(settings, people.users, hasher)),
             standings=outside.wrap_standings(people.standings),
+            outbound=outbound,
         )
         await self._assemble(core, store, people)
 

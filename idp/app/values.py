@@ -18,6 +18,7 @@ from idp.login.steps import StepPolicy
 from idp.oauth.client import Client, secret_hash
 from idp.settings import Settings, StaticClient
 from idp.tokens.refresh import RefreshPolicy
+from idp.transport.outbound import Outbound
 from idp.web.authorize import ConnectorInfo
 from idp.web.cors import Cors
 from idp.web.documents import discovery_paths
@@ -127,6 +128,14 @@ def reseal_pace(settings: Settings) -> ResealPace:
 
 def cors_of(settings: Settings) -> Cors:
     return Cors(frozenset(settings.web.allowed_origins))
+
+
+def outbound_of(settings: Settings) -> Outbound:
+    """Return the door to addresses of clients. Raises TlsUnusable."""
+    said = settings.outbound
+    return Outbound(
+        allowed_hosts=said.allowed_hosts, root_ca="" if said.root_ca is None else str(said.root_ca)
+    )
 
 
 def origin_of(settings: Settings) -> str:

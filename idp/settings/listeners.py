@@ -53,6 +53,17 @@ class Web(Section):
     workers: Annotated[int, count_between(1, 64)] = 1
 
 
+class Outbound(Section):
+    """What the provider may connect to because a client registered its address.
+
+    Public hosts in any case, and of the others `allowed_hosts`. `root_ca` is trusted beside the
+    authorities of the system.
+    """
+
+    allowed_hosts: tuple[HostName, ...] = ()
+    root_ca: FilePath | None = None
+
+
 class Telemetry(Section):
     """The listener for health and metrics; None means that there is none."""
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from idp.settings.fields import Flag, ImageUrl, Text, count_between, lowered
 from idp.settings.issuer_rules import check_issuer
-from idp.settings.listeners import Telemetry, Web
+from idp.settings.listeners import Outbound, Telemetry, Web
 from idp.settings.people import StaticClient, StaticPassword
 from idp.settings.places import Connector, Storage
 from idp.settings.problems import Problem
@@ -50,6 +50,7 @@ class Settings(Section):
     storage: Storage = Field(description="write `storage: {type: memory}` to try things out")
     web: Web = Field(description="write for example `web: {http: 127.0.0.1:5556}`")
     telemetry: Telemetry = Telemetry()
+    outbound: Outbound = Outbound()
     oauth2: OAuth2 = OAuth2()
     expiry: Expiry = Expiry()
     signer: Signer = Signer()

@@ -4,7 +4,15 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-_CAPITALS = {"id": "ID", "uris": "URIs", "uri": "URI", "url": "URL", "ip": "IP", "db": "DB"}
+_CAPITALS = {
+    "id": "ID",
+    "uris": "URIs",
+    "uri": "URI",
+    "url": "URL",
+    "ip": "IP",
+    "db": "DB",
+    "ca": "CA",
+}
 
 
 def dex_key(attribute: str) -> str:

@@ -386,3 +386,12 @@ def test_connectors_are_checked_with_their_registered_model(
     (problem,) = caught.value.problems
     assert problem.path == path
     assert hint in problem.message
+
+
+def test_hosts_of_the_operator_s_own_may_be_reached(read: Read, refuse: Refuse) -> None:
+    text = "outbound: {allowedHosts: [App.Internal, '10.0.0.7:8443', '[::1]:1'], rootCA: ca.crt}"
+    outbound = read(text).outbound
+    assert outbound.allowed_hosts == ("app.internal", "10.0.0.7:8443", "[::1]:1")
+    assert outbound.root_ca == Path("ca.crt")
+    (problem,) = refuse("outbound: {allowedHosts: ['https://app.internal/']}")
+    assert problem.path == "outbound.allowedHosts[0]"
