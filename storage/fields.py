@@ -44,9 +44,9 @@ class Fields:
         """Take a whole number."""
         return self._take(key, int, default)
 
-    def texts(self, key: str) -> tuple[str, ...]:
+    def texts(self, key: str, default: list[Any] | None = None) -> tuple[str, ...]:
         """Take a list of strings."""
-        values = self._take(key, list, None)
+        values = self._take(key, list, default)
         if not all(type(value) is str for value in values):
             raise TypeError(f"{key} is not a list of strings")
         return tuple(values)

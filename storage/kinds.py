@@ -21,12 +21,14 @@ from storage.fields import (
     write_instant_if_any,
     write_octets,
 )
+from storage.persons import person_key
 from storage.records import (
     Grant,
     KeyRing,
     RefreshState,
     Resealing,
     RevokedKey,
+    SessionState,
     SigningKey,
 )
 
@@ -91,7 +93,17 @@ def _grant_columns(grant: Grant) -> dict[str, str]:
         "last_used": column_time(last_used_at),
         "expires": column_time(grant.expires_at),
         "ended": "" if grant.ended_at is None else "true",
+        "person": person_key(grant.connector_id, grant.user_id),
+        **_session_columns(grant),
     }
+
+
+def _session_columns(grant: Grant) -> dict[str, str]:
+    if not grant.session:
+        return {}
+    state = grant.session_state
+    ended = state is not None and state.ended_at is not None
+    return {"session": grant.session, "session_ended": "true" if ended else ""}
 
 
 def _write_grant(grant: Grant) -> dict[str, Any]:
@@ -118,11 +130,25 @@ def _write_grant(grant: Grant) -> dict[str, Any]:
         "code_spent_at": write_instant_if_any(grant.code_spent_at),
         "refresh": None if grant.refresh is None else _write_refresh(grant.refresh),
         "ended_at": write_instant_if_any(grant.ended_at),
+        **_write_session(grant),
     }
+
+
+def _write_session(grant: Grant) -> dict[str, Any]:
+    """Return what only grants have that were made since there are sessions."""
+    state = grant.session_state
+    fields = {
+        "session": grant.session,
+        "session_state": None if state is None else _write_session_state(state),
+        "acr": grant.acr,
+        "amr": grant.amr,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _read_grant(name: str, fields: Fields) -> Grant:
     refresh = fields.object_if_any("refresh")
+    session_state = fields.object_if_any("session_state")
     return Grant(
         name=name,
         client_id=fields.text("client_id"),
@@ -145,6 +171,36 @@ def _read_grant(name: str, fields: Fields) -> Grant:
         expires_at=fields.instant("expires_at"),
         code_spent_at=fields.instant_if_any("code_spent_at"),
         refresh=None if refresh is None else _read_refresh(refresh),
+        ended_at=fields.instant_if_any("ended_at"),
+        session=fields.text("session", ""),
+        session_state=None if session_state is None else _read_session_state(session_state),
+        acr=fields.text("acr", ""),
+        amr=fields.texts("amr", []),
+        unknown=fields.rest(),
+    )
+
+
+def _write_session_state(state: SessionState) -> dict[str, Any]:
+    return {
+        **state.unknown,
+        "authenticated_at": write_instant(state.authenticated_at),
+        "ends_at": write_instant(state.ends_at),
+        "clients": state.clients,
+        "acr": state.acr,
+        "amr": state.amr,
+        "generation": state.generation,
+        "ended_at": write_instant_if_any(state.ended_at),
+    }
+
+
+def _read_session_state(fields: Fields) -> SessionState:
+    return SessionState(
+        authenticated_at=fields.instant("authenticated_at"),
+        ends_at=fields.instant("ends_at"),
+        clients=fields.texts("clients"),
+        acr=fields.text("acr", ""),
+        amr=fields.texts("amr", []),
+        generation=fields.number("generation"),
         ended_at=fields.instant_if_any("ended_at"),
         unknown=fields.rest(),
     )

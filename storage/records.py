@@ -88,12 +88,34 @@ class RefreshState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SessionState:
+    """The single sign-on of one browser, kept in the grant that began it.
+
+    `authenticated_at`, `acr` and `amr` are of the last time that the person proved who they are,
+    and `clients` those for which they did. Of the references that were handed to the browser only
+    that of `generation` counts. `ended_at` marks a session that was ended before `ends_at`.
+    """
+
+    authenticated_at: datetime
+    ends_at: datetime
+    clients: tuple[str, ...]
+    acr: str = ""
+    amr: tuple[str, ...] = ()
+    generation: int = 1
+    ended_at: datetime | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """One login of one person with one client on one device: code, claims and refresh token.
 
     The seed never leaves the sealed part: the code and every refresh token are computed from it, so
     none of them is stored. `expires_at` is when the record may be swept away. `ended_at` marks a
     revoked grant, which stays as a tombstone until then.
+
+    `session` names the grant that began the browser's session, "" where there is none; that grant
+    has the `session_state`. `acr` and `amr` say how the person signed in (OIDC Core section 2).
     """
 
     name: str
@@ -118,4 +140,8 @@ class Grant:
     code_spent_at: datetime | None = None
     refresh: RefreshState | None = None
     ended_at: datetime | None = None
+    session: str = ""
+    session_state: SessionState | None = None
+    acr: str = ""
+    amr: tuple[str, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)

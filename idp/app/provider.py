@@ -25,6 +25,7 @@ from idp.app.values import (
 )
 from idp.app.web import outermost, renderer_of, web_app
 from idp.grants.ended import EndedGrants, follow_ended_grants
+from idp.grants.endings import SessionEndings
 from idp.keys.client_keys import CLIENT_ALGORITHMS
 from idp.keys.live import LiveKeys
 from idp.keys.ring import RotationPolicy
@@ -161,15 +162,24 @@ class Provider:
             audit=core.audit,
         )
         await store.wait(keeper.start)
+        endings = SessionEndings(
+            grants=core.grants,
+            clock=clock,
+            keep_for=core.longest_tokens + LEEWAY,
+            leads=store.leadership.leads,
+            on_ended=lambda _: None,
+        )
         ended = EndedGrants(
             clock=clock,
             keep_for=core.longest_tokens + LEEWAY,
             on_count=core.metrics.ended_grants.set,
+            on_session=endings.hear,
         )
         jobs = BackgroundJobs(
             {
                 "keys": lambda: keeper.run(_report_keys),
                 "ended grants": lambda: follow_ended_grants(core.grants, ended),
+                "ended sessions": endings.run,
                 **store_jobs(core, store, keeper),
                 **people.jobs,
             }
@@ -202,6 +212,7 @@ def _published(
                 request_object_algorithms=CLIENT_ALGORITHMS,
                 response_types=served_types(settings.oauth2.response_types),
                 signing_algorithms=sorted({*policy.algorithms, *live.signer.algorithms}),
+                has_sessions=settings.sessions.enabled,
             )
         )
 

@@ -14,10 +14,12 @@ from idp.keys.reseal import ResealPace
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Pace
 from idp.login.client_address import client_address, source_of
+from idp.login.sessions import SessionPolicy
 from idp.login.steps import StepPolicy
 from idp.oauth.client import Client, secret_hash
 from idp.settings import Settings, StaticClient
 from idp.tokens.refresh import RefreshPolicy
+from idp.tokens.session import SessionLife
 from idp.transport.outbound import Outbound
 from idp.web.authorize import ConnectorInfo
 from idp.web.cors import Cors
@@ -105,6 +107,18 @@ def refresh_policy(settings: Settings) -> RefreshPolicy:
     )
 
 
+def session_policy(settings: Settings) -> SessionPolicy:
+    sessions = settings.sessions
+    return SessionPolicy(
+        life=SessionLife(
+            absolute=sessions.absolute_lifetime, keep_for=settings.longest_tokens + LEEWAY
+        ),
+        idle=sessions.valid_if_not_used_for,
+        shared_by_default=sessions.sso_shared_with_default == "all",
+        remember_by_default=sessions.remember_me_checked_by_default,
+    )
+
+
 def rotation_policy(settings: Settings) -> RotationPolicy:
     return RotationPolicy(
         algorithms=settings.signer.config.algorithms,
@@ -122,8 +136,13 @@ def rotation_pace(policy: RotationPolicy) -> Pace:
 
 def reseal_pace(settings: Settings) -> ResealPace:
     """Return a pace that keeps old keys while a browser may hold what they sealed."""
-    expiry = settings.expiry
-    return ResealPace(keep_old_for=max(expiry.auth_requests, expiry.auth_codes) + LEEWAY)
+    expiry, sessions = settings.expiry, settings.sessions
+    held = [expiry.auth_requests, expiry.auth_codes]
+    if sessions.enabled:
+        # A reference that is used is made anew each time; only an unused one has an old tag.
+        idle = sessions.valid_if_not_used_for
+        held.append(min(sessions.absolute_lifetime, idle or sessions.absolute_lifetime))
+    return ResealPace(keep_old_for=max(held) + LEEWAY)
 
 
 def cors_of(settings: Settings) -> Cors:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from idp.app.core import Core, Surroundings
+from idp.app.sessions import SessionParts, session_parts, single_sign_on
 from idp.app.values import (
     connector_infos,
     cors_of,
@@ -79,7 +80,11 @@ def web_app(
     settings, outside = core.settings, core.outside
     issued = IssuedTokens(verifier=live.verifier, issuer=settings.issuer, clock=outside.clock)
     access_tokens = LiveAccessTokens(
-        issued=issued, ended=ended, clients=core.clients, standings=core.standings
+        issued=issued,
+        ended=ended,
+        ended_sessions=ended.sessions,
+        clients=core.clients,
+        standings=core.standings,
     )
     tokens = TokenIssuer(
         issuer=settings.issuer,
@@ -97,16 +102,17 @@ def web_app(
         audit=core.audit,
     )
     lookup = _lookup(core)
-    login = _login_parts(core, tokens, renderer, source)
+    sessions = session_parts(core, ended)
+    login = _login_parts(core, tokens, renderer, source, sessions)
     endpoints = Endpoints(
-        authorize=_authorize_endpoint(core, issued, login.form, renderer),
+        authorize=_authorize_endpoint(core, issued, login, renderer, sessions),
         login=login,
         approval=ApprovalEndpoint(
             origin=login.origin, cookies=login.form.cookies, ending=login.ending
         ),
         token=TokenEndpoint(
             guard=guard,
-            handlers=_grants(core, tokens, lookup),
+            handlers=_grants(core, tokens, lookup, ended),
             check_signs=tokens.check_signs,
             metrics=core.metrics,
         ),
@@ -118,7 +124,7 @@ def web_app(
         ),
         introspection=IntrospectionEndpoint(
             guard=guard,
-            introspection=_introspection(core, access_tokens, lookup),
+            introspection=_introspection(core, access_tokens, lookup, ended),
             metrics=core.metrics,
         ),
         home=_home(settings, renderer),
@@ -145,13 +151,14 @@ def _login_parts(
     tokens: TokenIssuer,
     renderer: Renderer,
     source: Callable[[Request], str],
+    sessions: SessionParts | None,
 ) -> LoginEndpoint:
     settings, outside = core.settings, core.outside
     states = LoginStates(
         sealer=core.sealing, clock=outside.clock, lifetime=settings.expiry.auth_requests
     )
     cookies = BrowserCookies(
-        name=cookie_name(settings.issuer),
+        name=cookie_name("idp-browser", settings.issuer),
         secure=settings.issuer.startswith("https:"),
         tags=core.sealing,
         random=outside.random,
@@ -170,6 +177,7 @@ def _login_parts(
         on_created=core.recent.put,
         standings=core.standings,
         clients=core.clients,
+        sessions=None if sessions is None else sessions.keeper,
     )
     form = LoginForm(
         base_path=core.base_path,
@@ -179,6 +187,9 @@ def _login_parts(
         states=states,
         cookies=cookies,
         renderer=renderer,
+        remember_by_default=(
+            None if sessions is None else sessions.keeper.policy.remember_by_default
+        ),
     )
     ending = Ending(
         base_path=core.base_path,
@@ -187,6 +198,7 @@ def _login_parts(
         finisher=finisher,
         clients=core.clients,
         renderer=renderer,
+        session_cookies=None if sessions is None else sessions.cookies,
     )
     return LoginEndpoint(
         origin=origin_of(settings),
@@ -202,8 +214,13 @@ def _login_parts(
 
 
 def _authorize_endpoint(
-    core: Core, issued: IssuedTokens, form: LoginForm, renderer: Renderer
+    core: Core,
+    issued: IssuedTokens,
+    login: LoginEndpoint,
+    renderer: Renderer,
+    sessions: SessionParts | None,
 ) -> AuthorizeEndpoint:
+    form = login.form
     return AuthorizeEndpoint(
         base_path=core.base_path,
         rules=AuthorizeRules(
@@ -224,6 +241,7 @@ def _authorize_endpoint(
         form=form,
         renderer=renderer,
         new_name=lambda: core.outside.random(16).hex(),
+        single_sign_on=single_sign_on(core, sessions, form.cookies, login.ending),
     )
 
 
@@ -257,26 +275,33 @@ def _revocation(
 
 
 def _introspection(
-    core: Core, access_tokens: LiveAccessTokens, lookup: GrantLookup
+    core: Core, access_tokens: LiveAccessTokens, lookup: GrantLookup, ended: EndedGrants
 ) -> Introspection:
     return Introspection(
         issuer=core.settings.issuer,
         access_tokens=access_tokens,
         lookup=lookup,
         policy=refresh_policy(core.settings),
-        logins=_login_rules(core),
+        logins=_login_rules(core, ended),
         clock=core.outside.clock,
     )
 
 
-def _login_rules(core: Core) -> LoginRules:
-    return LoginRules(clients=core.clients, standings=core.standings, audit=core.audit)
+def _login_rules(core: Core, ended: EndedGrants) -> LoginRules:
+    return LoginRules(
+        clients=core.clients,
+        standings=core.standings,
+        ended_sessions=ended.sessions,
+        audit=core.audit,
+    )
 
 
-def _grants(core: Core, tokens: TokenIssuer, lookup: GrantLookup) -> dict[str, GrantHandler]:
+def _grants(
+    core: Core, tokens: TokenIssuer, lookup: GrantLookup, ended: EndedGrants
+) -> dict[str, GrantHandler]:
     """Return the handlers of the grant types that are switched on."""
     clock, audit = core.outside.clock, core.audit
-    logins = _login_rules(core)
+    logins = _login_rules(core, ended)
     policy = refresh_policy(core.settings)
     handlers: list[GrantHandler] = [
         AuthorizationCodeGrant(

@@ -1,8 +1,5 @@
 """`idp user lock|unlock`: keeping one person out, whichever connector knows them."""
 
-import base64
-import hashlib
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,19 +9,10 @@ from idp.commands.targets import Target
 from storage.base import AlreadyExists
 from storage.kubernetes.api import ApiServer
 from storage.kubernetes.resources import STATE_GROUP, VERSION, Resource
+from storage.persons import person_key
 
 _USER_STATES = Resource(group=STATE_GROUP, plural="userstates", kind="UserState")
 _PAGE = "500"
-
-
-def user_state_name(connector: str, user_id: str) -> str:
-    """Return the name of the object about a person: always the same, and fit for any id.
-
-    The server goes by the fields of the object, so that those made by hand count too.
-    """
-    text = json.dumps([connector, user_id]).encode("ascii")
-    digest = hashlib.sha256(text).digest()
-    return base64.b32encode(digest).decode("ascii").rstrip("=").lower()
 
 
 async def lock(
@@ -58,13 +46,13 @@ async def _create(api: ApiServer, connector: str, user_id: str, spec: dict[str, 
     body = {
         "apiVersion": f"{STATE_GROUP}/{VERSION}",
         "kind": _USER_STATES.kind,
-        "metadata": {"name": user_state_name(connector, user_id)},
+        "metadata": {"name": person_key(connector, user_id)},
         "spec": spec,
     }
     try:
         await api.call("POST", _USER_STATES.path(api.namespace), body=body)
     except AlreadyExists:  # somebody else was quicker
-        await _patch(api, user_state_name(connector, user_id), spec)
+        await _patch(api, person_key(connector, user_id), spec)
 
 
 async def _set_locked(api: ApiServer, connector: str, user_id: str, spec: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """The port of a grant."""
 
 import logging
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
@@ -63,6 +64,7 @@ class LoginRules:
 
     clients: Clients
     standings: Standings
+    ended_sessions: Container[str]
     audit: AuditLog
 
     def check(
@@ -76,9 +78,12 @@ class LoginRules:
     def counts(self, grant: Grant, client: Client) -> bool:
         """Return whether a login still counts for the client that it was made for.
 
-        Nobody locked the person or signed them out since, and people of the connector may still
-        sign in to the client.
+        Nobody locked the person or signed them out since, the browser's session was not ended, and
+        people of the connector may still sign in to the client.
         """
+        if grant.session and grant.session in self.ended_sessions:
+            self.audit("grant_of_ended_session", grant=grant.name, client=grant.client_id)
+            return False
         if not may_sign_in_with(client, grant.connector_id):
             self.audit("grant_of_barred_connector", grant=grant.name, client=grant.client_id)
             return False

@@ -8,7 +8,9 @@ from connectors.base import AccountLocked, Identity, Refreshable
 from idp.clock import Clock
 from idp.keys.handles import Handles
 from idp.log import AuditLog
-from idp.login.state import LoginState
+from idp.login.session_keeper import SessionKeeper
+from idp.login.sessions import Reference
+from idp.login.state import ApprovalState, LoginState
 from idp.oauth.authorize import Refused, Target, check_target
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import LoginRequired, OAuthError
@@ -33,10 +35,14 @@ class AlreadyUsed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A login that is done: where to go, and what to say there."""
+    """A login that is done: where to go, and what to say there.
+
+    `reference` is what the browser is to hold of its session from now on.
+    """
 
     target: Target
     answer: Mapping[str, str]
+    reference: Reference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,49 +62,86 @@ class LoginFinisher:
     on_created: Callable[[Stored[Grant]], None]
     standings: Standings
     clients: Clients
+    sessions: SessionKeeper | None = None
 
     async def finish(
-        self, state: LoginState, identity: Identity, authenticated_at: datetime
+        self,
+        approval: ApprovalState,
+        reference: Reference | None = None,
+        *,
+        session: Grant | None = None,
     ) -> Finished:
         """Store the grant and return the answer with what it gives.
 
-        Raises AccountLocked, Refused when the person is not the one that `id_token_hint` names or
-        the client may no longer have what it asked for, Untrusted when it is gone, TokenTooLarge
-        before anything is written, AlreadyUsed when the same form was finished and used before,
-        StorageUnavailable.
+        `reference` is what the browser holds of a session, `session` its record where that was
+        read just now. Raises AccountLocked, Refused when the person is not the one that
+        `id_token_hint` names or the client may no longer have what it asked for, Untrusted when it
+        is gone, TokenTooLarge before anything is written, AlreadyUsed when the same form was
+        finished and used before, SessionOver, StorageUnavailable.
         """
-        grant = self.check(state, identity, authenticated_at)
+        grant = self.check(approval)
+        grant, reference = await self._placed(grant, approval, reference, session)
         try:
             created = await self.grants.create(grant)
         except AlreadyExists:
-            grant = await self._finished_before(grant)
+            known = await self._finished_before(grant)
+            if self.sessions is not None and known.session != grant.session:
+                reference = await self.sessions.reference(known, remembered=approval.remembered)
+            grant = known
         else:
             self.on_created(created)
-            self.audit(
-                "login_succeeded",
-                connector=state.connector_id,
-                user=identity.user_id,
-                client=grant.client_id,
-                grant=grant.name,
+            self._tell(approval, grant)
+        return Finished(approval.login.request.target, self._answer(approval, grant), reference)
+
+    def check(self, approval: ApprovalState) -> Grant:
+        """Return the grant that would be stored. Raises as `finish`, and writes nothing."""
+        state, identity = approval.login, approval.identity
+        client = self._client(state)
+        self._check_standing(state, identity, approval.authenticated_at)
+        self._check_hint(state, identity)
+        grant = self._new_grant(approval, client)
+        self._check_size(grant)
+        return grant
+
+    async def _placed(
+        self,
+        grant: Grant,
+        approval: ApprovalState,
+        reference: Reference | None,
+        session: Grant | None,
+    ) -> tuple[Grant, Reference | None]:
+        """Return the grant within a session, and the reference to that."""
+        if self.sessions is None:
+            return grant, None
+        if approval.session:
+            placed = await self.sessions.join(
+                grant, reference, session=approval.session, known=session
             )
+        else:
+            placed = await self.sessions.begin(grant, reference, remembered=approval.remembered)
+        return placed.grant, placed.reference
+
+    def _tell(self, approval: ApprovalState, grant: Grant) -> None:
+        self.audit(
+            "login_succeeded",
+            connector=grant.connector_id,
+            user=grant.user_id,
+            client=grant.client_id,
+            grant=grant.name,
+            by="session" if approval.session else "sign_in",
+        )
+
+    def _answer(self, approval: ApprovalState, grant: Grant) -> Mapping[str, str]:
+        response_type = approval.login.request.response_type
         answer = front_channel_answer(
             self.issuer,
             authorization_of(grant, grant.scopes),
-            response_type=state.request.response_type,
+            response_type=response_type,
             code=self.handles.code(grant.name, grant.seed),
         )
-        if carries_tokens(state.request.response_type):
+        if carries_tokens(response_type):
             self.audit("tokens_issued", grant=grant.name, client=grant.client_id, by="authorize")
-        return Finished(target=state.request.target, answer=answer)
-
-    def check(self, state: LoginState, identity: Identity, authenticated_at: datetime) -> Grant:
-        """Return the grant that would be stored. Raises as `finish`, and writes nothing."""
-        client = self._client(state)
-        self._check_standing(state, identity, authenticated_at)
-        self._check_hint(state, identity)
-        grant = self._new_grant(state, client, identity, authenticated_at)
-        self._check_size(grant)
-        return grant
+        return answer
 
     def _client(self, state: LoginState) -> Client:
         """Return the client, which may still have what it asked for some minutes ago."""
@@ -148,10 +191,9 @@ class LoginFinisher:
         if size.deserves_warning:
             self.audit("id_token_large", client=grant.client_id, bytes=size.size)
 
-    def _new_grant(
-        self, state: LoginState, client: Client, identity: Identity, authenticated_at: datetime
-    ) -> Grant:
+    def _new_grant(self, approval: ApprovalState, client: Client) -> Grant:
         now = self.clock()
+        state, identity = approval.login, approval.identity
         request = state.request
         offline = self._may_refresh(state, client)
         scopes = request.scopes
@@ -178,12 +220,14 @@ class LoginFinisher:
             code_challenge=request.code_challenge,
             seed=self.random(32),
             created_at=now,
-            authenticated_at=authenticated_at,
+            authenticated_at=approval.authenticated_at,
             code_expires_at=code_expires_at,
             expires_at=(
                 kept_until(now, now, policy) if offline else code_expires_at + policy.keep_for
             ),
             refresh=first_refresh_state(now) if offline else None,
+            acr=approval.method.acr,
+            amr=approval.method.amr,
         )
 
     def _may_refresh(self, state: LoginState, client: Client) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from connectors.base import Identity
 from idp.clock import Clock, epoch_seconds
+from idp.oauth.authentication import UNKNOWN, AuthenticationMethod
 from idp.oauth.authorize import AuthorizationRequest, Target
 from idp.oauth.response_modes import ResponseMode
 from idp.oauth.response_types import CODE
@@ -65,11 +66,18 @@ class LoginState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalState:
-    """A login whose person is known and who has yet to approve."""
+    """A login whose person is known and who has yet to approve.
+
+    `session` names the session by which they are known, "" for who has just signed in, and then
+    `remembered` is whether the browser shall know them after its window is closed.
+    """
 
     login: LoginState
     identity: Identity
     authenticated_at: datetime
+    method: AuthenticationMethod = UNKNOWN
+    session: str = ""
+    remembered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,17 +102,22 @@ class LoginStates:
             "login": _login_members(state.login),
             "identity": asdict(state.identity),
             "authenticated_at": epoch_seconds(state.authenticated_at),
+            "method": asdict(state.method),
+            "session": state.session,
+            "remembered": state.remembered,
         }
         return self._seal(_APPROVAL, members, browser)
 
     def open_approval(self, sealed: str, *, browser: str | None) -> ApprovalState:
         """Return the state of an approval. Raises StateBroken, StateExpired, OtherBrowser."""
         members = self._open(_APPROVAL, sealed, browser)
-        identity = members["identity"]
         return ApprovalState(
             login=_read_login(members["login"]),
-            identity=Identity(**{**identity, "groups": tuple(identity["groups"])}),
+            identity=_read_identity(members["identity"]),
             authenticated_at=datetime.fromtimestamp(members["authenticated_at"], UTC),
+            method=_read_method(members.get("method", {})),
+            session=members.get("session", ""),
+            remembered=members.get("remembered", False),
         )
 
     def seal_request(self, raw: bytes) -> str:
@@ -141,6 +154,16 @@ class LoginStates:
 
 def _browser_hash(browser: str) -> str:
     return hashlib.sha256(browser.encode()).hexdigest()[:32]
+
+
+def _read_identity(members: Mapping[str, Any]) -> Identity:
+    claims = tuple((name, tuple(values)) for name, values in members.get("claims", ()))
+    return Identity(**{**members, "groups": tuple(members["groups"]), "claims": claims})
+
+
+def _read_method(members: Mapping[str, Any]) -> AuthenticationMethod:
+    """Return how the person signed in; a server of before there was an answer says nothing."""
+    return AuthenticationMethod(acr=members.get("acr", ""), amr=tuple(members.get("amr", ())))
 
 
 def _login_members(state: LoginState) -> dict[str, Any]:

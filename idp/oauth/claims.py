@@ -24,7 +24,7 @@ USERINFO_CLAIMS = (
 """What userinfo may answer with, out of an access token's own claims."""
 
 SUPPORTED = (
-    "iss", "sub", "aud", "azp", "exp", "iat", "jti", "auth_time", "nonce", "at_hash",
+    "iss", "sub", "aud", "azp", "exp", "iat", "jti", "auth_time", "nonce", "at_hash", "acr", "amr",
     "email", "email_verified", "name", "preferred_username", "groups", "federated_claims",
 )  # fmt: skip
 """`claims_supported` of discovery."""

@@ -98,6 +98,12 @@ class LoginRequired(OAuthError):
     code = "login_required"
 
 
+class ConsentRequired(OAuthError):
+    """The person would have to agree and `prompt=none` forbids to ask (OIDC Core 3.1.2.6)."""
+
+    code = "consent_required"
+
+
 class RequestNotSupported(OAuthError):
     """`request` is not served (OIDC Core 3.1.2.6)."""
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from idp.oauth import prompt
+from idp.oauth.authentication import ACR_VALUES_SUPPORTED
 from idp.oauth.claims import SUPPORTED
 from idp.oauth.client_auth import CONFIDENTIAL_METHODS, METHODS
 from idp.oauth.response_modes import ResponseMode
@@ -19,6 +20,7 @@ class Served:
     issuer: str
     grant_types: Sequence[str]
     signing_algorithms: Sequence[str]
+    has_sessions: bool = False
     response_types: Sequence[str] = (CODE,)
     request_object_algorithms: Sequence[str] = ()
 
@@ -54,8 +56,9 @@ def discovery_document(served: Served) -> bytes:
         "token_endpoint_auth_methods_supported": list(METHODS),
         "revocation_endpoint_auth_methods_supported": list(METHODS),
         "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_METHODS),
-        "claims_supported": list(SUPPORTED),
+        "claims_supported": [*SUPPORTED, *(["sid"] if served.has_sessions else [])],
         "claim_types_supported": ["normal"],
+        "acr_values_supported": list(ACR_VALUES_SUPPORTED),
         "prompt_values_supported": [
             prompt.CONSENT,
             prompt.LOGIN,

@@ -19,6 +19,7 @@ from idp.settings.places import (
 from idp.settings.problems import ConfigurationInvalid, Problem
 from idp.settings.protocol import Expiry, OAuth2, Pkce, RefreshTokens, Signer
 from idp.settings.section import Section
+from idp.settings.sessions import Sessions
 
 __all__ = [
     "Address",
@@ -37,6 +38,7 @@ __all__ = [
     "Problem",
     "RefreshTokens",
     "Section",
+    "Sessions",
     "Settings",
     "Signer",
     "SqliteStorage",

@@ -21,7 +21,11 @@ def warn_of_doubts(draft: Draft, settings: Settings) -> None:
             if doubt := doubt_about(uri):
                 path: KeyPath = ("staticClients", i, "redirectURIs", j)
                 draft.warn(path, f"{draft.subject(path, uri)} {doubt}")
-    for finding in (*_people_doubts(settings), *_web_doubts(settings)):
+    for finding in (
+        *_people_doubts(settings),
+        *_web_doubts(settings),
+        *_session_doubts(settings),
+    ):
         draft.warn(finding.path, finding.message)
 
 
@@ -66,6 +70,22 @@ def _people_doubts(settings: Settings) -> Iterator[Finding]:
                 ("staticPasswords", i, "email"),
                 "is not an email address, yet becomes one in tokens",
             )
+
+
+def _session_doubts(settings: Settings) -> Iterator[Finding]:
+    sessions = settings.sessions
+    if sessions.cookie_encryption_key is not None:
+        yield Finding(
+            ("sessions", "cookieEncryptionKey"),
+            "has no effect: the cookie holds nothing but a reference, made with the server's own"
+            " sealing keys; remove it",
+        )
+    idle = sessions.valid_if_not_used_for
+    if sessions.enabled and idle is not None and idle > sessions.absolute_lifetime:
+        yield Finding(
+            ("sessions", "validIfNotUsedFor"),
+            "has no effect: it is longer than `absoluteLifetime`",
+        )
 
 
 def _has_objects(settings: Settings) -> bool:

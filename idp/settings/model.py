@@ -13,6 +13,7 @@ from idp.settings.places import Connector, Storage
 from idp.settings.problems import Problem
 from idp.settings.protocol import DEFAULT_ROTATION_PERIOD, Expiry, OAuth2, Signer
 from idp.settings.section import Section
+from idp.settings.sessions import Sessions
 
 
 class Logger(Section):
@@ -42,7 +43,7 @@ class Throttle(Section):
 class Settings(Section):
     """A configuration in which everything has been checked."""
 
-    unserved: ClassVar[frozenset[str]] = frozenset({"grpc", "sessions", "mfa"})
+    unserved: ClassVar[frozenset[str]] = frozenset({"grpc", "mfa"})
 
     issuer: Annotated[Text, AfterValidator(check_issuer)] = Field(
         description="the URL that clients know this provider by, such as https://login.example.com"
@@ -61,6 +62,7 @@ class Settings(Section):
     static_passwords: tuple[StaticPassword, ...] = ()
     connectors: tuple[Connector, ...] = ()
     throttle: Throttle = Throttle()
+    sessions: Sessions = Sessions(enabled=False)
 
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 

@@ -13,7 +13,7 @@ from idp.oauth.policies import CLIENT_CREDENTIALS, may_sign_in_with, may_use
 from idp.oauth.scopes import may_still_have
 from idp.oauth.standing import Standings, token_counts
 from idp.oauth.subject import parse_subject
-from idp.tokens.issue import ACCESS_TOKEN_TYPE, GRANT_CLAIM, ID_TOKEN_TYPE
+from idp.tokens.issue import ACCESS_TOKEN_TYPE, GRANT_CLAIM, ID_TOKEN_TYPE, SESSION_CLAIM
 
 
 def _refusal() -> InvalidToken:
@@ -74,12 +74,14 @@ class IssuedTokens:
 class LiveAccessTokens:
     """Access tokens that may still be used: the one place that every door asks.
 
-    Nothing here asks the store: `ended` holds the names of grants that were revoked, `clients` the
-    clients that are served, and all of them are known within a second.
+    Nothing here asks the store: `ended` holds the names of grants that were revoked,
+    `ended_sessions` those of sessions that were ended, `clients` the clients that are served, and
+    all of them are known within a second.
     """
 
     issued: AccessTokens
     ended: Container[str]
+    ended_sessions: Container[str]
     clients: Clients
     standings: Standings
 
@@ -87,6 +89,8 @@ class LiveAccessTokens:
         """Return the claims. Raises InvalidToken, with one text whatever the reason."""
         claims = self.issued.verify(token)
         if claims.get(GRANT_CLAIM) in self.ended or not self._is_allowed(claims):
+            raise _refusal()
+        if claims.get(SESSION_CLAIM) in self.ended_sessions:
             raise _refusal()
         if not token_counts(self.standings, claims):
             raise _refusal()

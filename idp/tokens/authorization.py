@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from connectors.base import Identity
+from idp.oauth.authentication import UNKNOWN, AuthenticationMethod
 from idp.oauth.claims import Person
 from idp.oauth.client import Client
 from idp.oauth.scopes import GROUPS, peers_of
@@ -16,7 +17,7 @@ class Authorization:
     """Somebody (or a client itself) may have tokens of these scopes.
 
     `grant_name` is "" when nothing is stored behind it, and `authenticated_at` None when nobody
-    signed in, both for a client on its own behalf.
+    signed in, both for a client on its own behalf. `session` is the `sid`, "" without one.
     """
 
     client_id: str
@@ -26,6 +27,8 @@ class Authorization:
     nonce: str
     authenticated_at: datetime | None
     grant_name: str
+    method: AuthenticationMethod = UNKNOWN
+    session: str = ""
 
 
 def person_of(identity: Identity, connector_id: str) -> Person:
@@ -73,6 +76,8 @@ def authorization_of(grant: Grant, scopes: tuple[str, ...]) -> Authorization:
         nonce=grant.nonce,
         authenticated_at=grant.authenticated_at,
         grant_name=grant.name,
+        method=AuthenticationMethod(acr=grant.acr, amr=grant.amr),
+        session=grant.session,
     )
 
 

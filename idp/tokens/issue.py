@@ -19,6 +19,8 @@ ID_TOKEN_TYPE: Final = "JWT"  # noqa: S105 - the media type of RFC 7519 section 
 _KEY_IS_COMING: Final = timedelta(seconds=30)
 GRANT_CLAIM: Final = "grant"
 """The access token's private claim that names the grant behind it, for revocation."""
+SESSION_CLAIM: Final = "sid"
+"""The claim of both that names the session (OIDC Back-Channel Logout section 2.1)."""
 
 
 class TokenSigner(Protocol):
@@ -134,6 +136,11 @@ class TokenIssuer:
             claims["azp"] = client_id
         if authorization.nonce:
             claims["nonce"] = authorization.nonce
+        # How the person signed in is for the client; an API has no use for it.
+        if authorization.method.acr:
+            claims["acr"] = authorization.method.acr
+        if authorization.method.amr:
+            claims["amr"] = list(authorization.method.amr)
         return claims
 
     def _access_claims(self, authorization: Authorization) -> Claims:
@@ -163,6 +170,8 @@ class TokenIssuer:
         }
         if authorization.authenticated_at is not None:
             claims["auth_time"] = epoch_seconds(authorization.authenticated_at)
+        if authorization.session:
+            claims[SESSION_CLAIM] = authorization.session
         return claims
 
 

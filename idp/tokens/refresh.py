@@ -125,7 +125,9 @@ def advance(
         email_verified=identity.email_verified,
         groups=identity.groups,
         connector_data=identity.connector_data,
-        expires_at=kept_until(grant.created_at, now, policy),
+        expires_at=max(
+            kept_until(grant.created_at, now, policy), _session_until(grant, policy.keep_for)
+        ),
     )
 
 
@@ -147,6 +149,14 @@ def kept_until(created_at: datetime, last_used_at: datetime, policy: RefreshPoli
     return datetime.max.replace(tzinfo=UTC) if ends is None else ends + policy.keep_for
 
 
+def _session_until(grant: Grant, keep_for: timedelta) -> datetime:
+    """Return until when a grant is kept for the session that it began and that goes on."""
+    state = grant.session_state
+    if state is None or state.ended_at is not None:
+        return grant.created_at
+    return state.ends_at + keep_for
+
+
 def end_grant(grant: Grant, now: datetime, keep_for: timedelta) -> Grant:
     """Return the grant revoked: a tombstone until its last access token has expired.
 
@@ -155,4 +165,5 @@ def end_grant(grant: Grant, now: datetime, keep_for: timedelta) -> Grant:
     """
     if grant.ended_at is not None:
         return grant
-    return replace(grant, ended_at=now, expires_at=min(grant.expires_at, now + keep_for))
+    kept = max(now + keep_for, _session_until(grant, keep_for))
+    return replace(grant, ended_at=now, expires_at=min(grant.expires_at, kept))

@@ -69,6 +69,9 @@ def _bound(authorization: Authorization) -> int:
         person.email,
         person.connector_id,
         person.user_id,
+        authorization.session,
+        authorization.method.acr,
+        *authorization.method.amr,
     )
     payload = _NAMES + sum(map(len, texts)) * 4 + 3 * len(texts)
     return payload * 4 // 3 + _OVERHEAD

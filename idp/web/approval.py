@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from idp.login.state import OtherBrowser
 from idp.oauth.authorize import Refused, check_target
 from idp.oauth.errors import AccessDenied
 from idp.web.cookies import BrowserCookies
@@ -29,7 +30,9 @@ class ApprovalEndpoint:
         approval = self.ending.states.open_approval(
             fields.get("state", ""), browser=browser.id if browser else None
         )
+        if browser is None:
+            raise OtherBrowser
         check_target(approval.login.request.target, self.ending.clients)
         if fields.get("approval") != "approve":
             raise Refused(approval.login.request.target, AccessDenied("The person refused."))
-        return await self.ending.finish(approval)
+        return await self.ending.finish(approval, self.ending.arrived(request, browser))

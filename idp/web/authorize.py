@@ -7,15 +7,19 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from connectors.base import ConnectorUnavailable
+from idp.grants.base import RETRY_AFTER
 from idp.login.state import LoginState, LoginStates
 from idp.login.steps import Choose, StepPolicy, known_connector, next_step
+from idp.oauth import prompt
 from idp.oauth.authorize import (
     AuthorizationRequest,
     AuthorizeRules,
+    Refused,
     read_authorization,
 )
 from idp.oauth.client import Client
-from idp.oauth.errors import InvalidRequest, Untrusted
+from idp.oauth.errors import InvalidRequest, TemporarilyUnavailable, Untrusted
 from idp.oauth.params import Parameters, parse_parameters
 from idp.oauth.policies import may_sign_in_with
 from idp.oauth.request_objects import as_query
@@ -25,6 +29,8 @@ from idp.web.errors import Renderer
 from idp.web.forms import read_body
 from idp.web.login import LoginForm
 from idp.web.pages import ConnectorChoice
+from idp.web.single_sign_on import SingleSignOn
+from storage.base import SealUnknown, StorageUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +55,7 @@ class AuthorizeEndpoint:
     form: LoginForm
     renderer: Renderer
     new_name: Callable[[], str]
+    single_sign_on: SingleSignOn | None
 
     async def __call__(self, request: Request) -> Response:
         """Return the chooser or the login form. Raises Untrusted, Refused and state errors."""
@@ -60,7 +67,8 @@ class AuthorizeEndpoint:
         authorization = self._checked(plain, connector_id)
         # A request object may run out while people choose: what was in it goes on sealed.
         query = request.scope["query_string"].decode("latin-1")
-        return self._begin(request, authorization, query if plain is raw else self._sealed(plain))
+        goes_on = query if plain is raw else self._sealed(plain)
+        return await self._begin(request, authorization, goes_on)
 
     async def _posted(self, request: Request, connector_id: str) -> Response:
         """Check a posted request and come back as a GET.
@@ -97,7 +105,12 @@ class AuthorizeEndpoint:
             authorization = replace(authorization, connector_id=connector_id)
         return authorization
 
-    def _begin(self, request: Request, authorization: AuthorizationRequest, query: str) -> Response:
+    async def _begin(
+        self, request: Request, authorization: AuthorizationRequest, query: str
+    ) -> Response:
+        known = await self._by_session(request, authorization)
+        if known is not None:
+            return known
         client = self.rules.clients[authorization.target.client_id]
         step = next_step(authorization, self.steps, client)
         if isinstance(step, Choose):
@@ -106,6 +119,23 @@ class AuthorizeEndpoint:
             request=authorization, connector_id=step.connector_id, grant_name=self.new_name()
         )
         return self.form.first(request, state)
+
+    async def _by_session(
+        self, request: Request, authorization: AuthorizationRequest
+    ) -> Response | None:
+        """Return the answer to who is signed in already, None where somebody has to sign in."""
+        if self.single_sign_on is None:
+            return None
+        try:
+            return await self.single_sign_on.answer(
+                request, authorization, grant_name=self.new_name()
+            )
+        except (StorageUnavailable, SealUnknown, ConnectorUnavailable) as error:
+            if prompt.NONE not in authorization.prompts:
+                raise
+            text = "Whether somebody is signed in cannot be said just now. Try again."
+            away = TemporarilyUnavailable(text, RETRY_AFTER)
+            raise Refused(authorization.target, away) from error
 
     def _chooser(self, client: Client, query: str) -> Response:
         choices = [

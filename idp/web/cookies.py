@@ -97,12 +97,12 @@ def _message(browser: Browser, account: str) -> bytes:
     return f"{browser.id}\n{account}".encode("utf-8", "surrogatepass")
 
 
-def cookie_name(issuer: str) -> str:
-    """Return the cookie's name, which differs between issuers on one host.
+def cookie_name(name: str, issuer: str) -> str:
+    """Return the name of a cookie, which differs between issuers on one host.
 
     The `__Host-` prefix keeps other hosts of the domain from setting it, and needs https
     (RFC 6265bis section 4.1.3.2); on loopback http there is none.
     """
     digest = hashlib.sha256(issuer.encode()).hexdigest()[:8]
     prefix = "__Host-" if issuer.startswith("https:") else ""
-    return f"{prefix}idp-browser-{digest}"
+    return f"{prefix}{name}-{digest}"

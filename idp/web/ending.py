@@ -2,17 +2,31 @@
 
 from dataclasses import dataclass
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.login.finish import LoginFinisher
+from idp.login.sessions import Reference
 from idp.login.state import ApprovalState, LoginStates
 from idp.login.steps import StepPolicy, needs_approval
-from idp.oauth.authorize import check_target
+from idp.oauth import prompt
+from idp.oauth.authorize import Refused, check_target
 from idp.oauth.client import Clients
+from idp.oauth.errors import ConsentRequired
 from idp.web.answers import form_sources
 from idp.web.cookies import Browser
 from idp.web.errors import Renderer
 from idp.web.pages import scope_sentences
+from idp.web.session_cookies import SessionCookies
+from storage.records import Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A browser, and what it holds of a session."""
+
+    browser: Browser
+    reference: Reference | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,24 +39,43 @@ class Ending:
     finisher: LoginFinisher
     clients: Clients
     renderer: Renderer
+    session_cookies: SessionCookies | None
 
-    async def signed_in(self, approval: ApprovalState, browser: Browser) -> Response:
-        """Return the answer to a right password."""
-        target = approval.login.request.target
+    def arrived(self, request: Request, browser: Browser) -> Arrived:
+        """Return a browser with what it holds of a session."""
+        cookies = self.session_cookies
+        return Arrived(browser, None if cookies is None else cookies.read(request, browser))
+
+    async def signed_in(
+        self, approval: ApprovalState, arrived: Arrived, *, session: Grant | None = None
+    ) -> Response:
+        """Return the answer to somebody who is known, by a right password or by their `session`.
+
+        Raises Refused where `prompt=none` forbids the question that has to be asked.
+        """
+        request = approval.login.request
         # The connector took its time, in which the client may have gone.
-        check_target(target, self.clients)
-        if needs_approval(approval.login.request, self.steps, self.clients[target.client_id]):
-            # Nobody is asked to approve what cannot be issued.
-            self.finisher.check(approval.login, approval.identity, approval.authenticated_at)
-            return self._ask(approval, browser)
-        return await self.finish(approval)
+        check_target(request.target, self.clients)
+        client = self.clients[request.target.client_id]
+        if not needs_approval(request, self.steps, client):
+            return await self.finish(approval, arrived, session=session)
+        # Nobody is asked to approve what cannot be issued.
+        self.finisher.check(approval)
+        if prompt.NONE in request.prompts:
+            raise Refused(
+                request.target, ConsentRequired("The person has not agreed to this before.")
+            )
+        return self._ask(approval, arrived.browser)
 
-    async def finish(self, approval: ApprovalState) -> Response:
+    async def finish(
+        self, approval: ApprovalState, arrived: Arrived, *, session: Grant | None = None
+    ) -> Response:
         """Store the grant and return what brings its answer to the client."""
-        finished = await self.finisher.finish(
-            approval.login, approval.identity, approval.authenticated_at
-        )
-        return self.renderer.answers.deliver(finished.target, finished.answer)
+        finished = await self.finisher.finish(approval, arrived.reference, session=session)
+        response = self.renderer.answers.deliver(finished.target, finished.answer)
+        if self.session_cookies is not None and finished.reference is not None:
+            self.session_cookies.write(response, arrived.browser, finished.reference)
+        return response
 
     def _ask(self, approval: ApprovalState, browser: Browser) -> Response:
         request = approval.login.request

@@ -16,6 +16,7 @@ from connectors.base import AccessRefused, AccountLocked, ConnectorUnavailable
 from idp.grants.base import RETRY_AFTER, retry_after, store_is_away
 from idp.log import log_event, request_id_var
 from idp.login.finish import AlreadyUsed
+from idp.login.session_keeper import SessionOver
 from idp.login.state import OtherBrowser, StateBroken, StateExpired
 from idp.login.throttle import Throttled
 from idp.metrics import Metrics
@@ -75,6 +76,12 @@ _PAGES: dict[type[Exception], _PageText] = {
         403,
         "This form came from another site",
         "A page that is not ours tried to sign you in. Nothing was changed.",
+        _START_AGAIN,
+    ),
+    SessionOver: _PageText(
+        400,
+        "You have been signed out",
+        "The session that you were signed in by has ended, perhaps in another window.",
         _START_AGAIN,
     ),
     AlreadyUsed: _PageText(

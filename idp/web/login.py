@@ -22,6 +22,7 @@ from idp.login.state import ApprovalState, LoginState, LoginStates, StateBroken
 from idp.login.throttle import AccountThrottled, Reservation, Throttle
 from idp.login.usernames import UsernameRefused, as_typed, throttle_name
 from idp.metrics import Metrics
+from idp.oauth.authentication import PASSWORD
 from idp.oauth.authorize import check_target
 from idp.oauth.client import Clients
 from idp.tokens.authorization import needed_of
@@ -31,9 +32,11 @@ from idp.web.ending import Ending
 from idp.web.errors import Renderer
 from idp.web.forms import read_page_form
 from idp.web.origin import check_same_origin
-from idp.web.pages import WRONG_CREDENTIALS
+from idp.web.pages import WRONG_CREDENTIALS, Filled
 
 LONGEST_PASSWORD = 1024
+REMEMBER_ME = "remember_me"
+"""The field of the box, which browsers send only when it is ticked."""
 FAILURE_TAKES = timedelta(milliseconds=400)
 """A failed password is answered no sooner, so that the time does not tell why it failed."""
 
@@ -44,7 +47,10 @@ class WrongPassword(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoginForm:
-    """Renders the form of a password connector."""
+    """Renders the form of a password connector.
+
+    `remember_by_default` is how its box is set at first, None where browsers are not remembered.
+    """
 
     base_path: str
     connectors: Mapping[str, PasswordConnector]
@@ -53,23 +59,38 @@ class LoginForm:
     states: LoginStates
     cookies: BrowserCookies
     renderer: Renderer
+    remember_by_default: bool | None
 
     def first(self, request: Request, state: LoginState) -> Response:
         """Return the empty form, with a cookie for a browser that has none."""
         known = self.cookies.read(request)
         browser = known or self.cookies.fresh()
         sealed = self.states.seal_login(state, browser=browser.id)
-        response = self._page(state, sealed, username=state.request.login_hint, error=None)
+        response = self._page(
+            state,
+            sealed,
+            username=state.request.login_hint,
+            error=None,
+            remembered=bool(self.remember_by_default),
+        )
         if known is None:
             self.cookies.write(response, browser)
         return response
 
-    def again(self, state: LoginState, sealed: str, username: str) -> Response:
+    def again(self, state: LoginState, sealed: str, username: str, *, remembered: bool) -> Response:
         """Return the form after a failure: 401, the same bytes whatever was wrong (R-66)."""
-        return self._page(state, sealed, username=username, error=WRONG_CREDENTIALS)
+        return self._page(
+            state, sealed, username=username, error=WRONG_CREDENTIALS, remembered=remembered
+        )
 
     def _page(
-        self, state: LoginState, sealed: str, *, username: str, error: str | None
+        self,
+        state: LoginState,
+        sealed: str,
+        *,
+        username: str,
+        error: str | None,
+        remembered: bool,
     ) -> Response:
         connector_id = state.connector_id
         target = state.request.target
@@ -78,7 +99,10 @@ class LoginForm:
             username_prompt=self.connectors[connector_id].username_prompt,
             action=f"{self.base_path}/auth/{quote(connector_id, safe='')}/login",
             state=sealed,
-            username=username,
+            filled=Filled(
+                username=username,
+                remember=None if self.remember_by_default is None else remembered,
+            ),
             error=error,
             client_name=self.clients[target.client_id].name,
         )
@@ -95,6 +119,7 @@ class _Attempt:
     browser: Browser
     username: str
     password: str
+    remembered: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,19 +145,28 @@ class LoginEndpoint:
             account, identity = await self._sign_in(attempt, self.source(request))
         except WrongPassword:
             await self._wait_out(started)
-            return self.form.again(attempt.state, attempt.sealed, attempt.username)
+            return self._again(attempt)
         except AccountThrottled:
             self._count(attempt, "throttled")
-            return self.form.again(attempt.state, attempt.sealed, attempt.username)
+            return self._again(attempt)
         approval = ApprovalState(
             login=attempt.state,
             identity=needed_of(identity, attempt.state.request.scopes),
             authenticated_at=self.clock(),
+            method=PASSWORD,
+            remembered=attempt.remembered,
         )
-        response = await self.ending.signed_in(approval, attempt.browser)
+        arrived = self.ending.arrived(request, attempt.browser)
+        response = await self.ending.signed_in(approval, arrived)
         known = self.form.cookies.with_account(attempt.browser, account)
         self.form.cookies.write(response, known)
         return response
+
+    def _again(self, attempt: _Attempt) -> Response:
+        """Return the form after a failure, as it was sent but for the password."""
+        return self.form.again(
+            attempt.state, attempt.sealed, attempt.username, remembered=attempt.remembered
+        )
 
     async def _attempt(self, request: Request) -> _Attempt:
         fields = await read_page_form(request)
@@ -149,6 +183,7 @@ class LoginEndpoint:
             # Bytes that are no UTF-8 can be nobody's name, and could not be shown again.
             username=fields.get("login", "").encode("utf-8", "replace").decode(),
             password=fields.get("password", ""),
+            remembered=REMEMBER_ME in fields,
         )
 
     async def _sign_in(self, attempt: _Attempt, source: str) -> tuple[str, Identity]:

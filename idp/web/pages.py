@@ -69,6 +69,17 @@ class ConnectorChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """What the login form shows as given: a name, and the box `remember_me`, None for no box."""
+
+    username: str = ""
+    remember: bool | None = None
+
+
+BLANK = Filled()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asset:
     """A file that the pages refer to. Its path contains its hash: cache it for ever."""
 
@@ -109,7 +120,7 @@ class Pages:
         username_prompt: str,
         action: str,
         state: str,
-        username: str = "",
+        filled: Filled = BLANK,
         error: str | None = None,
         client_name: str | None = None,
         back_url: str | None = None,
@@ -124,7 +135,8 @@ class Pages:
             "login.html",
             connector_name=connector_name,
             username_prompt=username_prompt,
-            username=username,
+            username=filled.username,
+            remember=filled.remember,
             action=_required_path(action),
             state=state,
             error=error,

@@ -1,8 +1,8 @@
 """Where objects of each kind are, and how a document becomes an object and back.
 
 Columns are string fields of `spec`, by names that people read in YAML; columns that we do not know
-pass through under their own name, as far as the schema keeps them. Some are labels too, so that
-the server can select by them.
+pass through under their own name, as far as the schema keeps them. Some are labels too, or instead,
+so that the API server can select by them, whichever version of the schema is installed.
 """
 
 import re
@@ -19,6 +19,9 @@ VERSION = "v1beta1"
 
 DAY_LABEL = "kube-idp.dev/expires-day"
 ENDED_LABEL = "kube-idp.dev/ended"
+SESSION_LABEL = "kube-idp.dev/session"
+SESSION_ENDED_LABEL = "kube-idp.dev/session-ended"
+PERSON_LABEL = "kube-idp.dev/person"
 
 REQUESTS = {
     "request/rotate": "kube-idp.dev/rotate",
@@ -26,6 +29,8 @@ REQUESTS = {
 }
 """Columns that people write, as annotations; they stay when we write the object."""
 
+# A value that is not empty (Kubernetes, "Labels and Selectors").
+LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?=T)")
 _LONGEST = 1024
 _LONGEST_OTHER = 256
@@ -36,7 +41,8 @@ class Resource:
     """One custom resource. `fields` are the columns whose field has another name.
 
     `longest` are the most characters of a column, where that is not the common limit. `selectable`
-    are the columns that the server may select by.
+    are the columns that the server may select by. `labels` are the columns that are labels and no
+    fields; they are left out where they are empty, or no label could hold them.
     """
 
     group: str
@@ -45,6 +51,7 @@ class Resource:
     fields: Mapping[str, str] = field(default_factory=dict)
     longest: Mapping[str, int] = field(default_factory=dict)
     selectable: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = field(default_factory=dict)
     has_labels: bool = False
 
     def path(self, namespace: str, name: str = "") -> str:
@@ -68,7 +75,7 @@ class Resource:
         }
         if document.version:
             metadata["resourceVersion"] = document.version
-        labels = _labels(document.columns) if self.has_labels else {}
+        labels = self._labels(document.columns)
         if labels:
             metadata["labels"] = labels
         requests = {
@@ -81,7 +88,7 @@ class Resource:
         spec = {
             self.fields.get(column, column): self.shown(column, value)
             for column, value in document.columns.items()
-            if column not in REQUESTS and column != "sealed"
+            if column not in REQUESTS and column not in self.labels and column != "sealed"
         }
         return {
             "apiVersion": f"{self.group}/{VERSION}",
@@ -116,8 +123,20 @@ class Resource:
             for name, value in _mapping(found.get("spec")).items()
             if isinstance(value, str) and name != "sealed"
         }
-        columns.update(_requests(_mapping(found.get("metadata"))))
+        metadata = _mapping(found.get("metadata"))
+        columns.update(_requests(metadata))
+        labels = _mapping(metadata.get("labels"))
+        for column, label in self.labels.items():
+            if isinstance(value := labels.get(label), str) and value:
+                columns[column] = value
         return columns
+
+    def _labels(self, columns: Mapping[str, str]) -> dict[str, str]:
+        labels = _common_labels(columns) if self.has_labels else {}
+        for column, label in self.labels.items():
+            if LABEL_VALUE.fullmatch(value := columns.get(column, "")):
+                labels[label] = value
+        return labels
 
 
 GRANTS = Resource(
@@ -127,6 +146,11 @@ GRANTS = Resource(
     fields={"client": "clientID", "last_used": "lastUsed"},
     longest={"user": _LONGEST, "client": _LONGEST, "connector": _LONGEST},
     selectable=frozenset({"user", "client", "connector"}),
+    labels={
+        "session": SESSION_LABEL,
+        "session_ended": SESSION_ENDED_LABEL,
+        "person": PERSON_LABEL,
+    },
     has_labels=True,
 )
 KEY_RINGS = Resource(
@@ -140,7 +164,7 @@ STATE = {"refresh-grants": GRANTS, "signing-keys": KEY_RINGS}
 """The resources of the kinds of `storage.kinds`."""
 
 
-def _labels(columns: Mapping[str, str]) -> dict[str, str]:
+def _common_labels(columns: Mapping[str, str]) -> dict[str, str]:
     labels = {}
     if day := _DAY.match(columns.get("expires", "")):
         labels[DAY_LABEL] = day.group()

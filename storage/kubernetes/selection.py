@@ -12,7 +12,7 @@ from typing import Any
 
 from storage.kubernetes.api import ApiServer
 from storage.kubernetes.errors import Expired, Unavailable
-from storage.kubernetes.resources import DAY_LABEL, ENDED_LABEL, Resource
+from storage.kubernetes.resources import DAY_LABEL, ENDED_LABEL, LABEL_VALUE, Resource
 from storage.kubernetes.watch import pages
 
 RECENT_DAYS = 62
@@ -51,8 +51,15 @@ class Selection:
 
     def _query(self, resource: Resource, where: Mapping[str, str]) -> dict[str, str]:
         query = {}
+        labels = [
+            f"{resource.labels[column]}={value}"
+            for column, value in where.items()
+            if column in resource.labels and LABEL_VALUE.fullmatch(value)
+        ]
         if resource.has_labels and where.get("ended") in ("", "true"):
-            query["labelSelector"] = f"{ENDED_LABEL}=true" if where["ended"] else f"!{ENDED_LABEL}"
+            labels.append(f"{ENDED_LABEL}=true" if where["ended"] else f"!{ENDED_LABEL}")
+        if labels:
+            query["labelSelector"] = ",".join(labels)
         fields = [
             f"spec.{resource.fields.get(column, column)}={_escaped(value)}"
             for column, value in where.items()

@@ -15,6 +15,7 @@ from idp.web.pages import (
     WRONG_CREDENTIALS,
     Branding,
     ConnectorChoice,
+    Filled,
     Pages,
     assets,
     content_security_policy,
@@ -48,7 +49,7 @@ def realistic() -> Mapping[str, str]:
             "login-failed": pages.login(
                 connector_name="Example directory",
                 username_prompt="Email address",
-                username="jane.doe@example.com",
+                filled=Filled(username="jane.doe@example.com", remember=True),
                 error=WRONG_CREDENTIALS,
                 client_name="Argo CD",
                 action="/auth/ldap",
@@ -100,7 +101,7 @@ def extreme() -> Mapping[str, str]:
             "extreme-login": pages.login(
                 connector_name=f"{ARABIC} {LONG}",
                 username_prompt=f"{ARABIC} / {JAPANESE}",
-                username=LONG,
+                filled=Filled(username=LONG, remember=False),
                 error=f"{WRONG_CREDENTIALS} {MARKUP} {LONG}",
                 client_name=f"{LONG} {MARKUP}",
                 action="/auth/ldap",

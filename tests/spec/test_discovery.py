@@ -161,7 +161,11 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
         ],
         "claims_supported": [
             "iss", "sub", "aud", "azp", "exp", "iat", "jti", "auth_time", "nonce", "at_hash",
-            "email", "email_verified", "name", "preferred_username", "groups", "federated_claims",
+            "acr", "amr", "email", "email_verified", "name", "preferred_username", "groups",
+            "federated_claims",
+        ],
+        "acr_values_supported": [
+            "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
         ],
         "claim_types_supported": ["normal"],
         "prompt_values_supported": ["consent", "login", "none", "select_account"],

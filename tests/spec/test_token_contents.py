@@ -103,7 +103,11 @@ def test_the_whole_login_to_the_letter(idp: ProviderUnderTest) -> None:
     }
     at_hash, id_jti = identity.pop("at_hash"), identity.pop("jti")
     grant, access_jti = access.pop("grant"), access.pop("jti")
-    assert identity == {**person, "aud": "app", "nonce": "the nonce"}
+    method = {
+        "acr": "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport",
+        "amr": ["pwd"],
+    }
+    assert identity == {**person, **method, "aud": "app", "nonce": "the nonce"}
     assert access == {**person, "aud": ISSUER, "client_id": "app", "scope": scope}
     assert [len(value) for value in (at_hash, id_jti, access_jti, grant)] == [22, 32, 32, 32]
 

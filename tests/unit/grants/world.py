@@ -90,6 +90,7 @@ class World:
     connectors: Callable[[str], object | None] = field(init=False)
     sealing_secret: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     clients: dict[str, Client] = field(default_factory=lambda: {"app": APP, "other": OTHER})
+    ended_sessions: set[str] = field(default_factory=set)
     recent: RecentGrants = field(default_factory=RecentGrants)
     ended: set[str] = field(default_factory=set)
     unconfirmed: UnconfirmedSpends = field(default_factory=UnconfirmedSpends)
@@ -137,7 +138,12 @@ class World:
 
     @property
     def logins(self) -> LoginRules:
-        return LoginRules(clients=self.clients, standings=NO_STANDINGS, audit=self.audit)
+        return LoginRules(
+            clients=self.clients,
+            standings=NO_STANDINGS,
+            ended_sessions=self.ended_sessions,
+            audit=self.audit,
+        )
 
     def code_grant(self) -> AuthorizationCodeGrant:
         return AuthorizationCodeGrant(
@@ -182,7 +188,11 @@ class World:
         return Introspection(
             issuer=ISSUER,
             access_tokens=LiveAccessTokens(
-                issued=self.issued, ended=self.ended, clients=self.clients, standings=standings
+                issued=self.issued,
+                ended=self.ended,
+                ended_sessions=self.ended_sessions,
+                clients=self.clients,
+                standings=standings,
             ),
             lookup=self.lookup,
             policy=self.policy,

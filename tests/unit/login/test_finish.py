@@ -11,7 +11,7 @@ from idp.keys.handles import Handles
 from idp.keys.jwks import new_signing_key
 from idp.keys.signer import Signer
 from idp.login.finish import LoginFinisher
-from idp.login.state import LoginState
+from idp.login.state import ApprovalState, LoginState
 from idp.oauth.authorize import AuthorizationRequest, Refused, Target
 from idp.oauth.client import TokenRules
 from idp.oauth.standing import Standings, UserStanding
@@ -55,6 +55,12 @@ def finisher(world: World, standings: Standings) -> LoginFinisher:
     )
 
 
+def signed_in(world: World, state: LoginState | None = None) -> ApprovalState:
+    return ApprovalState(
+        login=state or login_state(), identity=ALICE, authenticated_at=world.clock()
+    )
+
+
 def login_state() -> LoginState:
     request = AuthorizationRequest(
         target=Target(client_id="app", redirect_uri=CALLBACK, state=None),
@@ -76,7 +82,7 @@ async def test_somebody_in_good_standing_gets_a_code(world: World) -> None:
         SUB: UserStanding(not_before=world.clock()),
         subject("another", "local"): UserStanding(locked=True),
     }
-    finished = await finisher(world, standings).finish(login_state(), ALICE, world.clock())
+    finished = await finisher(world, standings).finish(signed_in(world))
     assert finished.answer.keys() == {"code"}
     assert world.audit.events == ["login_succeeded"]
 
@@ -89,7 +95,7 @@ async def test_somebody_locked_gets_none_and_nothing_is_written(
     standings = {SUB: UserStanding(locked=locked, not_before=None if locked else later)}
     for attempt in (finisher(world, standings).finish, finisher(world, standings).check):
         with pytest.raises(AccountLocked):
-            await attempt(login_state(), ALICE, world.clock())  # type: ignore[misc]
+            await attempt(signed_in(world))  # type: ignore[misc]
     assert not world.faults.calls
     assert world.audit.events == ["login_of_locked_user"] * 2
 
@@ -102,11 +108,11 @@ async def test_an_id_token_that_no_key_can_sign_yet_is_refused_before_anything_i
     state = login_state()
     fronted = replace(state, request=replace(state.request, response_type="code id_token"))
     with pytest.raises(Refused) as refused:
-        await finisher(world, {}).finish(fronted, ALICE, world.clock())
+        await finisher(world, {}).finish(signed_in(world, fronted))
     assert refused.value.error.code == "temporarily_unavailable"
     assert not world.faults.calls
     # The token endpoint asks again, when a code is redeemed.
-    assert (await finisher(world, {}).finish(state, ALICE, world.clock())).answer["code"]
+    assert (await finisher(world, {}).finish(signed_in(world, state))).answer["code"]
 
 
 def test_a_locked_account_is_a_refusal_after_a_right_password() -> None:

@@ -143,7 +143,6 @@ _NOT_YET = "is a key of Dex that kube-idp does not serve yet; remove it"
         ('"a b\\n": 1', '["a b\\n"]', "unknown key"),
         ("1: 2", "1", "unknown key"),
         ("grpc: {addr: ':1'}", "grpc", f"`grpc` {_NOT_YET}"),
-        ("sessions: {}", "sessions", f"`sessions` {_NOT_YET}"),
         ("mfa: {}", "mfa", f"`mfa` {_NOT_YET}"),
         ("web: {http: ':1', headers: {}}", "web.headers", f"`headers` {_NOT_YET}"),
         ("web: {http: ':1', allowedHeaders: []}", "web.allowedHeaders", _NOT_YET),

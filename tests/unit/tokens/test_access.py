@@ -135,6 +135,7 @@ def live(standings: Standings, **changes: Any) -> LiveAccessTokens:
     return LiveAccessTokens(
         issued=Verified(changes),
         ended={"ended"},
+        ended_sessions={"over"},
         clients={"app": Client(id="app", name="The App")},
         standings=standings,
     )
@@ -161,8 +162,8 @@ def test_a_token_of_somebody_who_is_out_is_no_token(standing: UserStanding) -> N
 
 
 @pytest.mark.covers("CV-33")
-@pytest.mark.parametrize("changes", [{"grant": "ended"}, {"client_id": "gone"}])
-def test_a_token_of_an_ended_grant_or_a_removed_client_is_no_token(changes: dict[str, str]) -> None:
+@pytest.mark.parametrize("changes", [{"grant": "ended"}, {"client_id": "gone"}, {"sid": "over"}])
+def test_a_token_of_what_has_ended_or_is_removed_is_no_token(changes: dict[str, str]) -> None:
     with pytest.raises(InvalidToken, match="expired, revoked or not valid"):
         live({}, **changes).verify("x")
 

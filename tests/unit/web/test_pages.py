@@ -12,6 +12,7 @@ from idp.web.pages import (
     WRONG_CREDENTIALS,
     Branding,
     ConnectorChoice,
+    Filled,
     Pages,
     Theme,
     assets,
@@ -60,7 +61,7 @@ def login(value: str) -> str:
     return PAGES.login(
         connector_name=value,
         username_prompt=value,
-        username=value,
+        filled=Filled(username=value, remember=True),
         action="/auth/local",
         state=value,
         error=value,
@@ -207,7 +208,7 @@ def test_failed_login_keeps_the_name_and_says_so_to_screen_readers() -> None:
         PAGES.login(
             connector_name="LDAP",
             username_prompt="Email",
-            username="jane",
+            filled=Filled(username="jane"),
             action="/auth/ldap",
             state="s",
             error=WRONG_CREDENTIALS,
