@@ -11,15 +11,23 @@ from typing import TextIO
 from tests.kit.install.binaries import (
     Binaries,
     OpenLdap,
+    Server389,
     ServersMissing,
     cache_directory,
     find_binaries,
     find_chromium,
     find_openldap,
     find_server,
+    find_server_389,
 )
 from tests.kit.install.build import BuildFailed, build, etcd, helm, kubernetes
-from tests.kit.install.debian import CHROMIUM, SLAPD, PackagesNotInstalled, install_packages
+from tests.kit.install.debian import (
+    CHROMIUM,
+    SERVER_389,
+    SLAPD,
+    PackagesNotInstalled,
+    install_packages,
+)
 from tests.kit.install.golang import GoMissing, find_or_install_go
 
 
@@ -43,10 +51,11 @@ def install() -> None:
 
 def _install_packages() -> None:
     missing = [] if find_chromium() is not None else [CHROMIUM]
-    try:
-        find_openldap()
-    except ServersMissing:
-        missing.append(SLAPD)
+    for find, packages in ((find_openldap, SLAPD), (find_server_389, SERVER_389)):
+        try:
+            find()
+        except ServersMissing:
+            missing.append(packages)
     if missing:
         install_packages(missing)
 
@@ -59,7 +68,7 @@ def _wait_for(lock: TextIO) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _places(programs: Binaries | OpenLdap) -> Sequence[tuple[str, Path]]:
+def _places(programs: Binaries | OpenLdap | Server389) -> Sequence[tuple[str, Path]]:
     names = [field.name for field in fields(programs)]
     return [(name.replace("_", "-"), getattr(programs, name)) for name in names]
 
@@ -68,7 +77,7 @@ def main() -> int:
     """Install, print where everything is, and return the exit status."""
     try:
         install()
-        found = [*_places(find_binaries()), *_places(find_openldap())]
+        found = [*_places(find_binaries()), *_places(find_openldap()), *_places(find_server_389())]
     except (BuildFailed, GoMissing, PackagesNotInstalled, ServersMissing) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,15 @@ class OpenLdap:
 
     slapd: Path
     ldapmodify: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Server389:
+    """The 389 Directory Server, and what puts a certificate where it reads one."""
+
+    ns_slapd: Path
+    certutil: Path
+    pk12util: Path
 
 
 def cache_directory() -> Path:
@@ -110,11 +120,14 @@ def find_chromium() -> Path | None:
 
 def find_openldap() -> OpenLdap:
     """Return OpenLDAP's programs, or raise `ServersMissing` naming what is not there."""
-    found = {name: _find_debian(name) for name in ("slapd", "ldapmodify")}
-    missing = sorted(name for name, path in found.items() if path is None)
-    if missing:
-        raise ServersMissing(f"not installed: {', '.join(missing)}; run `make test-setup`")
-    return OpenLdap(**{name: path for name, path in found.items() if path is not None})
+    slapd, ldapmodify = _find_debian("slapd", "ldapmodify")
+    return OpenLdap(slapd, ldapmodify)
+
+
+def find_server_389() -> Server389:
+    """Return the programs of 389 Directory Server, or raise `ServersMissing` as above."""
+    ns_slapd, certutil, pk12util = _find_debian("ns-slapd", "certutil", "pk12util")
+    return Server389(ns_slapd, certutil, pk12util)
 
 
 def is_usable(name: str, path: Path) -> bool:
@@ -131,7 +144,11 @@ def is_usable(name: str, path: Path) -> bool:
     return found is not None and (int(found[1]), int(found[2])) >= _OLDEST[name]
 
 
-def _find_debian(name: str) -> Path | None:
+def _find_debian(*names: str) -> Sequence[Path]:
     # Servers are seldom on the `PATH` of a person.
-    candidates = [f"/usr/sbin/{name}", f"/usr/bin/{name}", shutil.which(name)]
-    return next((Path(each) for each in candidates if each and os.access(each, os.X_OK)), None)
+    path = os.pathsep.join(["/usr/sbin", "/usr/bin", os.environ.get("PATH", "")])
+    found = {name: shutil.which(name, path=path) for name in names}
+    missing = [name for name, place in found.items() if place is None]
+    if missing:
+        raise ServersMissing(f"not installed: {', '.join(missing)}; run `make test-setup`")
+    return [Path(place) for place in found.values() if place is not None]

@@ -1,4 +1,4 @@
-"""Programs from Debian's packages: the browser and the directory."""
+"""Programs from Debian's packages: the browser and the directories."""
 
 import os
 import shutil
@@ -37,6 +37,12 @@ SLAPD = DebianPackages(
     " ldap-utils`)",
     # Without a configuration it is not started here, nor when the machine boots.
     answers=("slapd slapd/no_configuration boolean true",),
+)
+
+SERVER_389 = DebianPackages(
+    "389 Directory Server",
+    packages=("389-ds-base", "libnss3-tools"),
+    by_hand="install 389 Directory Server yourself (Debian: `apt-get install 389-ds-base`)",
 )
 
 # Packages of servers like to start them, which is nobody's wish here and fails without an init.

@@ -42,8 +42,8 @@ class LdapUtils:
     within: float = 30
 
     def whoami(self) -> str:
-        """Bind, and return whom the directory took us for; raises `LdapFailed`."""
-        return self._run("ldapwhoami", []).strip()
+        """Bind, and return as which entry the directory knows us; raises `LdapFailed`."""
+        return self._run("ldapwhoami", []).strip().removeprefix("dn:").lstrip()
 
     def search(
         self,

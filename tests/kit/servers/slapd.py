@@ -4,17 +4,16 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
-from tests.kit.directory_tree import BASE, SERVICE, Attributes, entries
+from tests.kit.directory_tree import entries
 from tests.kit.install.binaries import OpenLdap
 from tests.kit.servers import ldap_utils, slapd_policy
 from tests.kit.servers.certificates import CertificateAuthority
-from tests.kit.servers.ldap_utils import Entry, LdapFailed, LdapUtils
-from tests.kit.servers.process import Process, free_port
+from tests.kit.servers.directory_server import DirectoryServer
+from tests.kit.servers.process import Process
 from tests.kit.servers.slapd_config import (
     ADMIN_DN,
     ADMIN_PASSWORD,
@@ -27,12 +26,10 @@ from tests.kit.servers.slapd_log import Operation, OperationLog
 _SETTLED_SECONDS = 10
 
 
-class Slapd:
-    """A directory on ldap:// (with StartTLS) and ldaps://. Entering starts it.
+class Slapd(DirectoryServer):
+    """OpenLDAP. In `tests.kit.servers.slapd_policy` are more people: whom its policy keeps out.
 
-    Its people are in `tests.kit.directory_tree`, and in `tests.kit.servers.slapd_policy` those that
-    its password policy keeps out. Ports and data outlive `stop` and `start`. Anonymous reads
-    nothing, a person who is bound neither; `SERVICE` reads everything but passwords.
+    An entry's groups are its `memberOf`, those that it is in directly.
     """
 
     def __init__(
@@ -44,27 +41,27 @@ class Slapd:
         client_certificates: Literal["never", "demand"] = "never",
     ) -> None:
         """Choose ports; `directory` is made if absent and holds data, certificate and log."""
-        self._programs = programs
-        self._directory = directory
+        super().__init__(
+            directory=directory,
+            ldapmodify=programs.ldapmodify,
+            admin_dn=ADMIN_DN,
+            admin_password=ADMIN_PASSWORD,
+        )
+        self._program = programs.slapd
         self._ca = ca
         self._client_certificates = client_certificates
         self._process: Process | None = None
-        self.host = f"127.0.0.1:{free_port()}"
-        self.tls_host = f"127.0.0.1:{free_port()}"
-        self.url = f"ldap://{self.host}"
-        self.tls_url = f"ldaps://{self.tls_host}"
-        self.ca_file = directory / "ca.crt"
-        self.log = directory / "slapd.log"
         self._pid_file = directory / "slapd.pid"
+        self.log = directory / "slapd.log"
 
     def start(self) -> None:
         """Start, and wait until everybody is in it; raises `ServerFailed` after 20 s."""
         is_new = not self._directory.joinpath("slapd.conf").exists()
         if is_new:
             self._configure()
-        self._process = Process(
+        process = self._process = Process(
             [
-                self._programs.slapd,
+                self._program,
                 *("-f", self._directory / "slapd.conf"),
                 *("-h", f"{self.url} {self.tls_url}"),
                 # Stays in the foreground, and writes its operations to our file.
@@ -72,10 +69,9 @@ class Slapd:
             ],
             log=self.log,
         )
-        self._process.wait_until(self._answers, within=20)
+        process.wait_until(lambda: self._answers(process, self._pid_file), within=20)
         if is_new:
-            added = [*entries(), *slapd_policy.entries()]
-            self._admin().change("".join(ldap_utils.ldif_added(*entry) for entry in added))
+            self.add_all([*entries(), *slapd_policy.entries()])
             # What the policy itself would write one day: only by leave of the relax control.
             self._admin().change(slapd_policy.past_ldif(), controls=["!relax"])
 
@@ -86,11 +82,6 @@ class Slapd:
             self._process.stop(within=10)
             self._process = None
 
-    def restart(self) -> None:
-        """Stop and start: connections are gone, ports and data are not."""
-        self.stop()
-        self.start()
-
     def pause(self) -> None:
         """From now on connections are accepted (by the kernel) and nothing is ever answered."""
         self._signal(signal.SIGSTOP)
@@ -98,33 +89,6 @@ class Slapd:
     def resume(self) -> None:
         """Go on after `pause`, with what came meanwhile."""
         self._signal(signal.SIGCONT)
-
-    def add(self, dn: str, attributes: Attributes) -> None:
-        """Add an entry."""
-        self._admin().change(ldap_utils.ldif_added(dn, attributes))
-
-    def add_all(self, entries: Sequence[tuple[str, Attributes]]) -> None:
-        """Add many entries at once."""
-        self._admin().change("".join(ldap_utils.ldif_added(*entry) for entry in entries))
-
-    def modify(
-        self, dn: str, how: Literal["add", "delete", "replace"], attributes: Attributes
-    ) -> None:
-        """Change attributes; one without values stands for all that the entry has."""
-        self._admin().change(ldap_utils.ldif_modified(dn, how, attributes))
-
-    def delete(self, dn: str) -> None:
-        """Delete an entry, which also leaves its groups."""
-        self._admin().change(ldap_utils.ldif_deleted(dn))
-
-    def rename(self, dn: str, *, rdn: str, parent: str) -> str:
-        """Rename or move an entry, in its groups too; return its distinguished name."""
-        self._admin().change(ldap_utils.ldif_renamed(dn, rdn=rdn, parent=parent))
-        return f"{rdn},{parent}"
-
-    def set_password(self, dn: str, password: str) -> None:
-        """Give an entry a password."""
-        self.modify(dn, "replace", {"userPassword": [password]})
 
     def lock(self, dn: str) -> None:
         """Lock an account until `unlock`, as its administrator would."""
@@ -134,10 +98,6 @@ class Slapd:
         """Let an account in again."""
         self.modify(dn, "replace", {"pwdAccountLockedTime": []})
 
-    def search(self, filter: str, *, base: str = BASE) -> Mapping[str, Entry]:
-        """Return entries as the administrator sees them, operational attributes with them."""
-        return self._admin().search(filter, base=base, attributes=("*", "+"))
-
     @contextlib.contextmanager
     def size_limit(self, entries: int) -> Iterator[None]:
         """Return no more entries than this to anybody, whether in one answer or in pages."""
@@ -146,16 +106,6 @@ class Slapd:
             yield
         finally:
             self._set_size_limit(SIZE_LIMIT)
-
-    def client(self, *, dn: str = SERVICE.dn, password: str = SERVICE.password) -> LdapUtils:
-        """Return tools that are bound as somebody, over ldap:// without TLS."""
-        return LdapUtils(
-            ldapmodify=self._programs.ldapmodify,
-            url=self.url,
-            dn=dn,
-            password=password,
-            ca_file=self.ca_file,
-        )
 
     def mark(self) -> int:
         """Return how many operations there were so far, for `operations`."""
@@ -173,18 +123,6 @@ class Slapd:
         asked = log.operations[since:]
         return [each for each in asked if ADMIN_DN not in (each.dn, each.bound_as)]
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     def _configure(self) -> None:
         self._directory.mkdir(parents=True, exist_ok=True)
         data = self._directory / "data"
@@ -197,18 +135,6 @@ class Slapd:
             client_certificates=self._client_certificates,
         )
         self._directory.joinpath("slapd.conf").write_text(text)
-
-    def _admin(self) -> LdapUtils:
-        return self.client(dn=ADMIN_DN, password=ADMIN_PASSWORD)
-
-    def _answers(self) -> bool:
-        # Asked first: on our port may be somebody else.
-        if self._process is None or self._pid_file.read_text() != f"{self._process.pid}\n":
-            return False
-        try:
-            return self._admin().whoami() == f"dn:{ADMIN_DN}"
-        except LdapFailed:
-            return False
 
     def _set_size_limit(self, entries: int) -> None:
         limits = {"olcSizeLimit": [str(entries)]}
