@@ -61,7 +61,7 @@ async def read_form(request: Request) -> Parameters:
 
 
 async def read_page_form(request: Request) -> dict[str, str]:
-    """Return the fields of a form of our own pages.
+    """Return the fields of a form of our own pages, in which none comes twice.
 
     Bytes that are no UTF-8 stay in as lone surrogates: a password with such bytes is a wrong
     password and gets the same form again, not an error of its own.
@@ -76,7 +76,10 @@ async def read_page_form(request: Request) -> dict[str, str]:
         )
     except (UnicodeDecodeError, ValueError):
         raise InvalidRequest("The form cannot be read. Go back and send it again.") from None
-    return dict(pairs)
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise InvalidRequest("The form has a field twice. Go back and send it again.")
+    return fields
 
 
 def read_query(request: Request) -> Parameters:
