@@ -9,7 +9,7 @@ CODE := idp connectors storage tests bench examples
 BESIDE := tests/storage tests/charts tests/unit
 
 .DEFAULT_GOAL := help
-.PHONY: help run check lint types contracts unit test test-setup faults bench format lock clean
+.PHONY: help run check lint types contracts unit test test-setup faults fuzz bench format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ test: test-setup lint types contracts ## everything, with real servers
 
 faults: test-setup ## races, outages and masses at full size, with figures; an hour
 	KUBE_IDP_FULL=1 KUBE_IDP_RACES=500 $(BIN)/pytest -q -s -m servers tests/e2e/kubernetes_store
+
+fuzz: $(READY) ## half a million odd requests to a running provider; half an hour
+	KUBE_IDP_FULL=1 $(BIN)/pytest -q -s tests/fuzz
 
 bench: $(READY) ## measure, and print the table of bench/
 	$(BIN)/python -m bench
