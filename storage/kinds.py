@@ -30,6 +30,7 @@ from storage.records import (
     RevokedKey,
     SessionState,
     SigningKey,
+    UsedAssertion,
 )
 
 VERSION = 1
@@ -351,9 +352,36 @@ def _read_key(fields: Fields) -> SigningKey:
     )
 
 
+def _assertion_columns(used: UsedAssertion) -> dict[str, str]:
+    return {"client": _visible(used.client_id), "expires": column_time(used.expires_at)}
+
+
+def _write_assertion(used: UsedAssertion) -> dict[str, Any]:
+    return {
+        **used.unknown,
+        "client_id": used.client_id,
+        "expires_at": write_instant(used.expires_at),
+    }
+
+
+def _read_assertion(name: str, fields: Fields) -> UsedAssertion:
+    return UsedAssertion(
+        name=name,
+        client_id=fields.text("client_id"),
+        expires_at=fields.instant("expires_at"),
+        unknown=fields.rest(),
+    )
+
+
 GRANTS: Kind[Grant] = Kind(
     name="refresh-grants", columns=_grant_columns, write=_write_grant, read=_read_grant
 )
 KEY_RINGS: Kind[KeyRing] = Kind(
     name="signing-keys", columns=_ring_columns, write=_write_ring, read=_read_ring
+)
+USED_ASSERTIONS: Kind[UsedAssertion] = Kind(
+    name="used-assertions",
+    columns=_assertion_columns,
+    write=_write_assertion,
+    read=_read_assertion,
 )

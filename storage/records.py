@@ -145,3 +145,17 @@ class Grant:
     acr: str = ""
     amr: tuple[str, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedAssertion:
+    """That a client has used an assertion, which it may once. The name stands for client and `jti`.
+
+    Nobody reads it: that it is there is all. After `expires_at` the assertion is worth nothing, and
+    the record may be swept away.
+    """
+
+    name: str
+    client_id: str
+    expires_at: datetime
+    unknown: Mapping[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from idp.app.core import Core
 from idp.app.store import Store
@@ -9,6 +10,7 @@ from idp.app.values import reseal_pace
 from idp.keys.follow import Followed, KeyFollower
 from idp.keys.resealer import HeldRing, Resealer, ResealProgress
 from idp.tasks import Job
+from storage.collection import Collection
 from storage.sweep import Sweeper
 
 
@@ -43,16 +45,20 @@ def store_jobs(core: Core, store: Store, ring: HeldRing) -> Mapping[str, Job]:
         leads=store.leadership.leads,
         report=count_records,
     )
-    sweeper = Sweeper(
-        collection=core.grants,
-        clock=outside.clock,
-        sleep=asyncio.sleep,
-        random_bytes=outside.random,
-        leads=store.leadership.leads,
-    )
+
+    def sweep(collection: Collection[Any]) -> Job:
+        return Sweeper(
+            collection=collection,
+            clock=outside.clock,
+            sleep=asyncio.sleep,
+            random_bytes=outside.random,
+            leads=store.leadership.leads,
+        ).run
+
     return {
         "sealing keys": follower.run,
         "reseal": resealer.run,
-        "sweeper": sweeper.run,
+        "sweeper": sweep(core.grants),
+        "sweeper of assertions": sweep(core.used_assertions),
         "leadership": store.leadership.run,
     }

@@ -22,8 +22,8 @@ from idp.settings import Settings
 from idp.transport.outbound import Outbound
 from storage.base import Backend, Unreadable
 from storage.collection import Collection, log_unreadable
-from storage.kinds import GRANTS, KEY_RINGS, Kind, Record
-from storage.records import Grant, KeyRing, SigningKey
+from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS, Kind, Record
+from storage.records import Grant, KeyRing, SigningKey, UsedAssertion
 
 R = TypeVar("R", bound=Record)
 
@@ -87,6 +87,10 @@ class Core:
     @property
     def rings(self) -> Collection[KeyRing]:
         return self._collection(KEY_RINGS)
+
+    @property
+    def used_assertions(self) -> Collection[UsedAssertion]:
+        return self._collection(USED_ASSERTIONS)
 
     def _collection(self, kind: Kind[R]) -> Collection[R]:
         def unreadable(error: Unreadable) -> None:

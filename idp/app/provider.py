@@ -209,7 +209,7 @@ def _published(
             Served(
                 issuer=settings.issuer,
                 grant_types=settings.oauth2.grant_types,
-                request_object_algorithms=CLIENT_ALGORITHMS,
+                client_algorithms=CLIENT_ALGORITHMS,
                 response_types=served_types(settings.oauth2.response_types),
                 signing_algorithms=sorted({*policy.algorithms, *live.signer.algorithms}),
                 has_sessions=settings.sessions.enabled,

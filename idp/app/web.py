@@ -1,6 +1,7 @@
 """The web listener, put together: pages, endpoints, grants."""
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from itertools import count
 from urllib.parse import urlsplit
@@ -22,14 +23,17 @@ from idp.app.values import (
 )
 from idp.grants.authorization_code import AuthorizationCodeGrant
 from idp.grants.base import GrantHandler, LoginRules
+from idp.grants.client_assertions import ClientAssertions
 from idp.grants.client_credentials import ClientCredentialsGrant
 from idp.grants.ended import EndedGrants
 from idp.grants.introspection import Introspection
 from idp.grants.lookup import GrantLookup, LookupAttempt
 from idp.grants.refresh_token import RefreshTokenGrant
 from idp.grants.revocation import Revocation
+from idp.keys.client_signatures import ClientSignatures
 from idp.keys.handles import Handles
 from idp.keys.live import LiveKeys
+from idp.keys.remote_key_sets import RemoteKeySets
 from idp.login.finish import LoginFinisher
 from idp.login.state import LoginStates
 from idp.login.throttle import CLIENT_SECRETS, HANDLES, PASSWORDS, Throttle, Throttled
@@ -41,7 +45,7 @@ from idp.oauth.response_types import served_types
 from idp.settings import Settings
 from idp.tokens.access import IssuedTokens, LiveAccessTokens
 from idp.tokens.issue import TokenIssuer
-from idp.tokens.request_objects import RequestObjects, registered_keys
+from idp.tokens.request_objects import RequestObjects
 from idp.web.answers import Answers
 from idp.web.approval import ApprovalEndpoint
 from idp.web.authorize import AuthorizeEndpoint
@@ -95,8 +99,10 @@ def web_app(
         new_id=lambda: outside.random(16).hex(),
     )
     source = source_reader(settings)
+    signatures = ClientSignatures(RemoteKeySets(get=core.outbound.get, monotonic=time.monotonic))
     guard = ThrottledClients(
         clients=core.clients,
+        prove=_assertions(core, signatures).prove,
         throttle=Throttle(CLIENT_SECRETS, clock=outside.clock, share=core.share),
         source=source,
         audit=core.audit,
@@ -105,7 +111,9 @@ def web_app(
     sessions = session_parts(core, ended)
     login = _login_parts(core, tokens, renderer, source, sessions)
     endpoints = Endpoints(
-        authorize=_authorize_endpoint(core, issued, login, renderer, sessions),
+        authorize=_authorize_endpoint(
+            core, _request_objects(core, signatures), issued, login, renderer, sessions
+        ),
         login=login,
         approval=ApprovalEndpoint(
             origin=login.origin, cookies=login.form.cookies, ending=login.ending
@@ -134,6 +142,18 @@ def web_app(
         endpoints, base_path=core.base_path, renderer=renderer, cors=cors_of(settings)
     )
     return WebApp(routes, renderer)
+
+
+def _assertions(core: Core, signatures: ClientSignatures) -> ClientAssertions:
+    issuer = core.settings.issuer
+    return ClientAssertions(
+        clients=core.clients,
+        signatures=signatures,
+        used=core.used_assertions,
+        audiences=(issuer, f"{issuer}/token"),
+        clock=core.outside.clock,
+        audit=core.audit,
+    )
 
 
 def _request_ids(outside: Surroundings) -> Callable[[], str]:
@@ -213,8 +233,18 @@ def _login_parts(
     )
 
 
+def _request_objects(core: Core, signatures: ClientSignatures) -> RequestObjects:
+    return RequestObjects(
+        issuer=core.settings.issuer,
+        clients=core.clients,
+        signatures=signatures,
+        clock=core.outside.clock,
+    )
+
+
 def _authorize_endpoint(
     core: Core,
+    request_objects: RequestObjects,
     issued: IssuedTokens,
     login: LoginEndpoint,
     renderer: Renderer,
@@ -229,12 +259,7 @@ def _authorize_endpoint(
             pkce_for_all=core.settings.oauth2.pkce.enforce,
             response_types=served_types(core.settings.oauth2.response_types),
         ),
-        request_objects=RequestObjects(
-            issuer=core.settings.issuer,
-            clients=core.clients,
-            keys_of=registered_keys,
-            clock=core.outside.clock,
-        ),
+        request_objects=request_objects,
         steps=step_policy(core),
         states=form.states,
         connectors={info.id: info for info in connector_infos(core.settings)},

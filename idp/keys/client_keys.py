@@ -101,7 +101,8 @@ def key_set_text(value: object) -> str:
 def _key(member: object) -> ClientKey | None:
     if not isinstance(member, Mapping) or member.get("use", "sig") != "sig":
         return None
-    if "verify" not in member.get("key_ops", ["verify"]):
+    operations = member.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
         return None
     kid = member.get("kid", "")
     if not isinstance(kid, str) or len(kid) > _LONGEST_KID:
@@ -121,15 +122,14 @@ def _loaded(
     """Return the key and every algorithm that it could be used with, None for another kind."""
     try:
         if member.get("kty") == "RSA":
-            return _rsa(member["n"], member["e"])
+            return _rsa(_text(member["n"]), _text(member["e"]))
         kty, curve = str(member.get("kty")), str(member["crv"])
         alg = _CURVE_ALGORITHMS[kty, curve]
         if kty == "EC":
-            _check_coordinates(member["x"], member["y"])
-            point = {"kty": "EC", "crv": curve, "x": member["x"], "y": member["y"]}
-            return ECKey.import_key(point), frozenset({alg})
-        _check_coordinates(member["x"])
-        return OKPKey.import_key({"kty": "OKP", "crv": curve, "x": member["x"]}), frozenset({alg})
+            point = {"crv": curve, "x": _text(member["x"]), "y": _text(member["y"])}
+            return ECKey.import_key({"kty": "EC", **point}), frozenset({alg})
+        point = {"crv": curve, "x": _text(member["x"])}
+        return OKPKey.import_key({"kty": "OKP", **point}), frozenset({alg})
     except (JoseError, ValueError, KeyError, TypeError):
         return None
 
@@ -146,6 +146,9 @@ def _number(text: str) -> int:
     return int.from_bytes(base64url.decode(text), "big")
 
 
-def _check_coordinates(*coordinates: str) -> None:
-    for coordinate in coordinates:
-        base64url.decode(coordinate)
+def _text(value: object) -> str:
+    """Return a number as a key set writes it, in its one spelling. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("not text")
+    base64url.decode(value)
+    return value

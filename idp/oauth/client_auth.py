@@ -9,17 +9,24 @@ import hmac
 import re
 from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import unquote_to_bytes
 
 from idp.oauth.client import Client, Clients, secret_hash
+from idp.oauth.client_assertion import JWT_BEARER, ClientAssertion
 from idp.oauth.errors import InvalidClient, InvalidRequest
 from idp.oauth.params import Parameters
 
-METHODS = ("client_secret_basic", "client_secret_post", "none")
-"""The methods of OIDC Core section 9 that are served."""
+METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt", "none")
+"""The methods of OIDC Core section 9 that are served.
+
+`client_secret_jwt` is not: the secrets would have to be kept readable.
+"""
 
 CONFIDENTIAL_METHODS = tuple(method for method in METHODS if method != "none")
 """Those that prove something: for doors that a public client may not enter."""
+
+SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _NOBODY = Client(id="", name="", secret_hashes=(bytes(32),))
@@ -27,10 +34,14 @@ _NOBODY = Client(id="", name="", secret_hashes=(bytes(32),))
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a request presents. `secret` is None where none was sent."""
+    """What a request presents. `secret` is None where none was sent, by whichever `method`."""
 
     client_id: str
     secret: str | None = field(repr=False)
+    method: SecretMethod = "client_secret_post"
+
+
+Presented = Credentials | ClientAssertion
 
 
 def refusal() -> InvalidClient:
@@ -41,12 +52,14 @@ def refusal() -> InvalidClient:
     )
 
 
-def read_credentials(authorization: str | None, form: Parameters) -> Credentials:
-    """Return the credentials of a token request (RFC 6749 section 2.3.1).
+def read_credentials(authorization: str | None, form: Parameters) -> Presented:
+    """Return what a request presents of its client (RFC 6749 section 2.3, RFC 7521 section 4.2).
 
     Raises InvalidRequest when two methods are used at once, InvalidClient when there are no
     credentials or the Basic header cannot be read.
     """
+    if any(form.get(name) is not None for name in ("client_assertion", "client_assertion_type")):
+        return _read_assertion(authorization, form)
     body_id, body_secret = form.get("client_id"), form.get("client_secret")
     if authorization is None:
         if body_id is None:
@@ -58,6 +71,17 @@ def read_credentials(authorization: str | None, form: Parameters) -> Credentials
     if body_id is not None and body_id != basic.client_id:
         raise InvalidRequest("client_id in the body differs from the Authorization header.")
     return basic
+
+
+def _read_assertion(authorization: str | None, form: Parameters) -> ClientAssertion:
+    text, kind = form.get("client_assertion"), form.get("client_assertion_type")
+    if authorization is not None or form.get("client_secret") is not None:
+        raise InvalidRequest("Client credentials came twice: send the assertion alone.")
+    if text is None or kind is None:
+        raise InvalidRequest("client_assertion and client_assertion_type belong together.")
+    if kind != JWT_BEARER:
+        raise InvalidClient(f"The only client_assertion_type is {JWT_BEARER}.")
+    return ClientAssertion(text, form.get("client_id"))
 
 
 def _read_basic(authorization: str) -> Credentials:
@@ -79,7 +103,11 @@ def _read_basic(authorization: str) -> Credentials:
     if not colon or not client_id:
         raise InvalidClient("The Basic credentials are not of the form client_id:client_secret.")
     # An empty secret is what kubectl sends first for a public client: it means "no secret".
-    return Credentials(client_id=_form_decoded(client_id), secret=_form_decoded(secret) or None)
+    return Credentials(
+        client_id=_form_decoded(client_id),
+        secret=_form_decoded(secret) or None,
+        method="client_secret_basic",
+    )
 
 
 def _form_decoded(text: str) -> str:
@@ -103,5 +131,7 @@ def authenticate(credentials: Credentials, clients: Clients) -> Client:
     offered = secret_hash(credentials.secret or "")
     matches = [hmac.compare_digest(offered, known) for known in candidate.secret_hashes]
     if client is None or credentials.secret is None or not any(matches):
+        raise refusal()
+    if client.auth_method not in ("", credentials.method):
         raise refusal()
     return client

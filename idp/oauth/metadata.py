@@ -22,7 +22,7 @@ class Served:
     signing_algorithms: Sequence[str]
     has_sessions: bool = False
     response_types: Sequence[str] = (CODE,)
-    request_object_algorithms: Sequence[str] = ()
+    client_algorithms: Sequence[str] = ()
 
     @property
     def all_grant_types(self) -> list[str]:
@@ -56,6 +56,10 @@ def discovery_document(served: Served) -> bytes:
         "token_endpoint_auth_methods_supported": list(METHODS),
         "revocation_endpoint_auth_methods_supported": list(METHODS),
         "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_METHODS),
+        **{
+            f"{door}_endpoint_auth_signing_alg_values_supported": list(served.client_algorithms)
+            for door in ("token", "revocation", "introspection")
+        },
         "claims_supported": [*SUPPORTED, *(["sid"] if served.has_sessions else [])],
         "claim_types_supported": ["normal"],
         "acr_values_supported": list(ACR_VALUES_SUPPORTED),
@@ -69,7 +73,7 @@ def discovery_document(served: Served) -> bytes:
         "request_parameter_supported": True,
         "request_uri_parameter_supported": False,
         "require_request_uri_registration": True,
-        "request_object_signing_alg_values_supported": list(served.request_object_algorithms),
+        "request_object_signing_alg_values_supported": list(served.client_algorithms),
         "authorization_response_iss_parameter_supported": True,
     }
     return json.dumps(document, indent=1).encode()

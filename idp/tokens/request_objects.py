@@ -1,13 +1,12 @@
 """Requests that come signed: checked with the client's keys, and then as plain as any other."""
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from idp.clock import Clock
-from idp.keys.client_jwt import read_client_jwt
-from idp.keys.client_keys import CLIENT_ALGORITHMS, ClientKey, read_key_set
+from idp.keys.client_keys import CLIENT_ALGORITHMS
+from idp.keys.client_signatures import ClientSignatures
 from idp.keys.errors import TokenInvalid
+from idp.keys.remote_key_sets import KeySetUnavailable
 from idp.oauth.authorize import LONGEST_REQUEST, Refused, target_of
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import (
@@ -27,19 +26,6 @@ from idp.oauth.request_objects import (
     parameters_inside,
 )
 
-KeysOf = Callable[[Client], Awaitable[Sequence[ClientKey]]]
-"""Returns the keys that a client signs with, none where it has none."""
-
-
-async def registered_keys(client: Client) -> Sequence[ClientKey]:
-    """Return the keys that stand in a client's registration."""
-    return _read_once(client.keys.jwks) if client.keys.jwks else ()
-
-
-@lru_cache(maxsize=256)
-def _read_once(jwks: str) -> tuple[ClientKey, ...]:
-    return read_key_set(jwks)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestObjects:
@@ -47,7 +33,7 @@ class RequestObjects:
 
     issuer: str
     clients: Clients
-    keys_of: KeysOf
+    signatures: ClientSignatures
     clock: Clock
 
     async def plain(self, parameters: Parameters) -> Parameters:
@@ -78,13 +64,12 @@ class RequestObjects:
     async def _read(self, text: str, client: Client, outside: Parameters) -> Parameters:
         rule = client.request_objects.signing_alg
         algorithms = (rule,) if rule else CLIENT_ALGORITHMS
-        keys = await self.keys_of(client)
-        if not keys:
-            raise InvalidRequestObject("This client has no registered keys to check it with.")
         try:
-            jwt = read_client_jwt(text, keys, algorithms=algorithms)
+            jwt = await self.signatures.read(text, client, algorithms=algorithms)
         except TokenInvalid as error:
             raise InvalidRequestObject(f"The request object is refused: {error}.") from None
+        except KeySetUnavailable:
+            raise InvalidRequestObject("The client's keys cannot be fetched.") from None
         check_type(jwt.header)
         check_claims(jwt.claims, client_id=client.id, issuer=self.issuer, now=self.clock())
         return parameters_inside(jwt.claims, outside)

@@ -12,19 +12,24 @@ from typing import Protocol
 from starlette.requests import Request
 
 from idp.oauth.client import Client
-from idp.oauth.client_auth import Credentials, read_credentials
+from idp.oauth.client_auth import Presented, read_credentials
 from idp.oauth.errors import InvalidRequest, OAuthError
 from idp.oauth.params import Parameters
 from idp.web.forms import read_form, read_query, single_authorization
 
-_CREDENTIALS = frozenset(("client_id", "client_secret", "code", "refresh_token", "token"))
+_CREDENTIALS = frozenset(
+    ("client_id", "client_secret", "client_assertion", "code", "refresh_token", "token")
+)
 
 
 class ClientGuard(Protocol):
-    """Checks credentials behind the throttle."""
+    """Checks what a request presents of its client."""
 
-    def authenticate(self, credentials: Credentials, request: Request) -> Client:
-        """Return the client. Raises InvalidClient or TooManyAttempts."""
+    async def authenticate(self, presented: Presented, request: Request) -> Client:
+        """Return the client.
+
+        Raises InvalidClient, TooManyAttempts, and TemporarilyUnavailable while it cannot be told.
+        """
         ...
 
 
@@ -41,10 +46,10 @@ async def read_client_form(request: Request) -> Parameters:
     return form
 
 
-def authenticated_client(request: Request, form: Parameters, guard: ClientGuard) -> Client:
+async def authenticated_client(request: Request, form: Parameters, guard: ClientGuard) -> Client:
     """Return the client that sends a form. Raises InvalidClient, InvalidRequest, or as `guard`."""
-    credentials = read_credentials(single_authorization(request), form)
-    return guard.authenticate(credentials, request)
+    presented = read_credentials(single_authorization(request), form)
+    return await guard.authenticate(presented, request)
 
 
 @dataclass(slots=True)

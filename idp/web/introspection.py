@@ -33,14 +33,14 @@ class IntrospectionEndpoint:
 
         with counted(count) as outcome:
             form = await read_client_form(request)
-            caller = self._caller(request, form)
+            caller = await self._caller(request, form)
             answer = await self.introspection.describe(form.require("token"), caller)
             outcome.result = "active" if answer["active"] else "inactive"
         return JSONResponse(answer, headers=NO_STORE)
 
-    def _caller(self, request: Request, form: Parameters) -> Client:
+    async def _caller(self, request: Request, form: Parameters) -> Client:
         """Return the client. Raises InvalidClient for one that has proved nothing (section 2.1)."""
-        client = authenticated_client(request, form, self.guard)
+        client = await authenticated_client(request, form, self.guard)
         if client.is_public:
             raise InvalidClient(
                 "Introspection is for clients that authenticate. A public client cannot."

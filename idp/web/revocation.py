@@ -31,7 +31,7 @@ class RevocationEndpoint:
 
         with counted(count) as outcome:
             form = await read_client_form(request)
-            client = authenticated_client(request, form, self.guard)
+            client = await authenticated_client(request, form, self.guard)
             ended = await self.revocation.revoke(form.require("token"), client)
             outcome.result = "ended" if ended else "nothing"
         return Response(headers=NO_STORE)

@@ -40,7 +40,7 @@ class TokenEndpoint:
             handler = self.handlers.get(form.get("grant_type") or "")
             if handler is not None:
                 grant_type = handler.grant_type
-            client = authenticated_client(request, form, self.guard)
+            client = await authenticated_client(request, form, self.guard)
             tokens = await self._handler(form, client).redeem(form, client)
             outcome.result = "ok"
         return JSONResponse(tokens.members(), headers={**NO_STORE, "pragma": "no-cache"})

@@ -160,7 +160,19 @@ KEY_RINGS = Resource(
     fields={"last_rotation": "lastRotation"},
     longest={"signing": _LONGEST, "next": _LONGEST, "keys": 65_536, "last_rotation": 4096},
 )
-STATE = {"refresh-grants": GRANTS, "signing-keys": KEY_RINGS}
+USED_ASSERTIONS = Resource(
+    group=STATE_GROUP,
+    plural="usedassertions",
+    kind="UsedAssertion",
+    fields={"client": "clientID"},
+    longest={"client": _LONGEST},
+    has_labels=True,
+)
+STATE = {
+    "refresh-grants": GRANTS,
+    "signing-keys": KEY_RINGS,
+    "used-assertions": USED_ASSERTIONS,
+}
 """The resources of the kinds of `storage.kinds`."""
 
 

@@ -163,6 +163,7 @@ def test_the_servers_own_access_is_checked_before_the_first_start(
         "ok       oidcclients.kube-idp.dev",
         "ok       refreshgrants.state.kube-idp.dev",
         "ok       signingkeyrings.state.kube-idp.dev",
+        "ok       usedassertions.state.kube-idp.dev",
         "ok       userstates.state.kube-idp.dev",
         "ok       sealing keys",
     ]

@@ -1,8 +1,8 @@
 """The table of CV-3: every use of a code or token, every policy, and the answer where it is broken.
 
 **A new grant type** or endpoint that takes tokens gets a `Use` in `USES` and a column in `ANSWERS`.
-**A new policy** (consent that was withdrawn, a session that ended) gets a `Breach` in `BREACHES`, a
-row in `ANSWERS`, and its fields a line in `POLICIES`. `test_token_policies.py` fails until it has.
+**A new policy** (consent that was withdrawn) gets a `Breach` in `BREACHES`, a row in `ANSWERS`, and
+its fields a line in `POLICIES`. `test_token_policies.py` fails until it has.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +11,25 @@ from typing import Any, Final
 
 import httpx
 
-from tests.kit.provider import CALLBACK, CONFIDENTIAL, OTHER, PUBLIC, ProviderUnderTest
+from storage.base import Backend
+from tests.kit.provider import (
+    CALLBACK,
+    CONFIDENTIAL,
+    OTHER,
+    PUBLIC,
+    ProviderUnderTest,
+    answer_of,
+)
+from tests.kit.sessions import claims_of
+from tests.kit.waiting import eventually
 
 PEER_SCOPE: Final = f"openid groups offline_access audience:server:client_id:{OTHER[0]}"
 MANY_GROUPS = [f"group-number-{n}" for n in range(1000)]
 
+SESSION = "session"
+
 Ticket = Mapping[str, str]
-"""What a use is made of, drawn while nothing is broken."""
+"""What a use is made of, drawn while nothing is broken; SESSION names the browser's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,14 +37,17 @@ class Breach:
     """One way to break a policy while everything else is right.
 
     `config` changes the configuration, `locked` locks the person, `auth` and `form` change the
-    request, and `act` does something to the provider first, which may use the ticket up.
+    request, and `act` does something to the provider first, which may be `final` for the ticket. A
+    ticket is drawn by signing in to the client, or `by_session` of an earlier sign-in elsewhere.
     """
 
     config: Callable[[dict[str, Any]], None] | None = None
     locked: bool = False
     auth: tuple[str, str] | None = CONFIDENTIAL
     form: Mapping[str, str] = field(default_factory=dict)
-    act: Callable[[ProviderUnderTest, Ticket], None] | None = None
+    act: Callable[["Scene", Ticket], None] | None = None
+    final: bool = False
+    by_session: bool = False
 
     @property
     def place(self) -> tuple[object, ...]:
@@ -41,10 +56,26 @@ class Breach:
 
 
 @dataclass(frozen=True, slots=True)
+class Scene:
+    """A provider, and its store as somebody with kubectl has it."""
+
+    provider: ProviderUnderTest
+    store: Backend
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A code for the client, and how it was come by."""
+
+    code: str
+    session: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """A grant, or a token at a door: how to come by it, and how to use it."""
 
-    draw: Callable[[ProviderUnderTest], Ticket]
+    draw: Callable[[ProviderUnderTest, Login], Ticket]
     use: Callable[[ProviderUnderTest, Ticket, Breach], httpx.Response]
 
 
@@ -78,32 +109,53 @@ def introspect(
 # How to come by them.
 
 
-def a_code(provider: ProviderUnderTest) -> Ticket:
-    code = provider.code({"scope": PEER_SCOPE})
-    return {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
+def by_password(provider: ProviderUnderTest) -> Login:
+    return Login(provider.code({"scope": PEER_SCOPE}, browser=provider.new_browser()))
 
 
-def a_refresh_token(provider: ProviderUnderTest) -> Ticket:
-    token = provider.tokens(PEER_SCOPE)["refresh_token"]
-    return {"grant_type": "refresh_token", "refresh_token": token}
+def by_session(provider: ProviderUnderTest) -> Login:
+    """Sign in to another client first, which is what begins the session."""
+    browser = provider.new_browser()
+    elsewhere = {"client_id": OTHER[0], "redirect_uri": "https://other.example.com/callback"}
+    code = provider.code({**elsewhere, "scope": "openid"}, browser=browser)
+    form = {"grant_type": "authorization_code", "code": code}
+    form["redirect_uri"] = elsewhere["redirect_uri"]
+    tokens = provider.token(form, auth=OTHER).raise_for_status().json()
+    answer = answer_of(provider.authorize({"scope": PEER_SCOPE}, browser=browser))
+    return Login(answer["code"], {SESSION: claims_of(tokens["id_token"])["sid"]})
 
 
-def on_its_own_behalf(_: ProviderUnderTest) -> Ticket:
+def _tokens(provider: ProviderUnderTest, login: Login) -> dict[str, Any]:
+    answer: dict[str, Any] = provider.redeem(login.code).raise_for_status().json()
+    return answer
+
+
+def a_code(_: ProviderUnderTest, login: Login) -> Ticket:
+    form = {"grant_type": "authorization_code", "code": login.code, "redirect_uri": CALLBACK}
+    return {**form, **login.session}
+
+
+def a_refresh_token(provider: ProviderUnderTest, login: Login) -> Ticket:
+    token = _tokens(provider, login)["refresh_token"]
+    return {"grant_type": "refresh_token", "refresh_token": token, **login.session}
+
+
+def on_its_own_behalf(_: ProviderUnderTest, __: Login) -> Ticket:
     scope = PEER_SCOPE.replace(" offline_access", "")
     return {"grant_type": "client_credentials", "scope": scope}
 
 
-def an_access_token(provider: ProviderUnderTest) -> Ticket:
-    return {"token": provider.tokens(PEER_SCOPE)["access_token"]}
+def an_access_token(provider: ProviderUnderTest, login: Login) -> Ticket:
+    return {"token": _tokens(provider, login)["access_token"], **login.session}
 
 
-def its_own_access_token(provider: ProviderUnderTest) -> Ticket:
-    answer = provider.token(on_its_own_behalf(provider)).raise_for_status().json()
+def its_own_access_token(provider: ProviderUnderTest, login: Login) -> Ticket:
+    answer = provider.token(on_its_own_behalf(provider, login)).raise_for_status().json()
     return {"token": answer["access_token"]}
 
 
-def a_refresh_token_to_ask_about(provider: ProviderUnderTest) -> Ticket:
-    return {"token": provider.tokens(PEER_SCOPE)["refresh_token"]}
+def a_refresh_token_to_ask_about(provider: ProviderUnderTest, login: Login) -> Ticket:
+    return {"token": _tokens(provider, login)["refresh_token"], **login.session}
 
 
 USES: Final[Mapping[str, Use]] = {
@@ -190,18 +242,28 @@ def with_too_many_groups(config: dict[str, Any]) -> None:
     _clients(config)["app"]["clientCredentialsClaims"] = {"groups": MANY_GROUPS}
 
 
-def guess_secrets(provider: ProviderUnderTest, _: Ticket) -> None:
+def guess_secrets(scene: Scene, _: Ticket) -> None:
     """Guess until even the right secret has to wait."""
     for client in (CONFIDENTIAL[0], OTHER[0]):
         for n in range(40):
-            provider.token({"grant_type": "client_credentials"}, auth=(client, f"guess {n}"))
+            scene.provider.token({"grant_type": "client_credentials"}, auth=(client, f"guess {n}"))
 
 
-def revoke(provider: ProviderUnderTest, ticket: Ticket) -> None:
+def revoke(scene: Scene, ticket: Ticket) -> None:
     """Give the login up by whichever of its tokens there is."""
     token = ticket.get("refresh_token") or ticket["token"]
-    browser = provider.new_browser("198.51.100.8")
+    browser = scene.provider.new_browser("198.51.100.8")
     browser.post("/token/revoke", data={"token": token}, auth=CONFIDENTIAL).raise_for_status()
+
+
+def end_session(scene: Scene, ticket: Ticket) -> None:
+    """Delete the record of the session, and wait until the provider has noticed."""
+    provider, name = scene.provider, ticket[SESSION]
+    witness = by_session(provider)
+    token = _tokens(provider, witness)["access_token"]
+    for session in (name, witness.session[SESSION]):
+        provider.portal.call(scene.store.remove, "refresh-grants", session)
+    eventually(lambda: provider.userinfo(token).status_code == 401, within=30)
 
 
 BREACHES: Final[Mapping[str, Breach]] = {
@@ -232,7 +294,8 @@ BREACHES: Final[Mapping[str, Breach]] = {
     "connector removed": Breach(config=without_the_connector),
     "person removed": Breach(config=without_people),
     "person locked": Breach(locked=True),
-    "login revoked": Breach(act=revoke),
+    "login revoked": Breach(act=revoke, final=True),
+    "session ended": Breach(act=end_session, final=True, by_session=True),
     "too many groups": Breach(config=with_too_many_groups),
 }
 
@@ -337,6 +400,7 @@ ANSWERS: Final[Mapping[str, Mapping[str, str | None]]] = {
     "person locked": {**_row(((_CODE, _REFRESH), "400 invalid_grant")), **_dead(*_LOGIN)},
     # A code cannot be given up; used twice it ends its login (test_token_codes.py).
     "login revoked": {**_row(((_REFRESH,), "400 invalid_grant")), **_dead(*_LOGIN)},
+    "session ended": {**_row(((_CODE, _REFRESH), "400 invalid_grant")), **_dead(*_LOGIN)},
     # Judged at the login, a minute before, and when a token is issued.
     "too many groups": _row(((_REFRESH, _ITSELF), "400 invalid_scope")),
 }
@@ -352,7 +416,9 @@ POLICIES: Final[Mapping[str, str]] = {
     "TokenRules.offline_access": "offline access withheld",
     "LoginRules.clients": "audience removed",
     "LoginRules.standings": "person locked",
+    "LoginRules.ended_sessions": "session ended",
     "LiveAccessTokens.ended": "login revoked",
+    "LiveAccessTokens.ended_sessions": "session ended",
     "LiveAccessTokens.clients": "client removed",
     "LiveAccessTokens.standings": "person locked",
 }

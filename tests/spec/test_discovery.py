@@ -126,6 +126,9 @@ def test_the_issuer_is_the_configured_one_byte_for_byte(issuer: str) -> None:
             assert "evil" not in response.text
 
 
+ALGORITHMS = "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA".split()  # noqa: SIM905
+
+
 @pytest.mark.covers("R-106")
 @pytest.mark.spec("RFC 8414", "2")
 def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
@@ -148,17 +151,23 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
         "token_endpoint_auth_methods_supported": [
             "client_secret_basic",
             "client_secret_post",
+            "private_key_jwt",
             "none",
         ],
         "revocation_endpoint_auth_methods_supported": [
             "client_secret_basic",
             "client_secret_post",
+            "private_key_jwt",
             "none",
         ],
         "introspection_endpoint_auth_methods_supported": [
             "client_secret_basic",
             "client_secret_post",
+            "private_key_jwt",
         ],
+        "token_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "revocation_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
+        "introspection_endpoint_auth_signing_alg_values_supported": ALGORITHMS,
         "claims_supported": [
             "iss", "sub", "aud", "azp", "exp", "iat", "jti", "auth_time", "nonce", "at_hash",
             "acr", "amr", "email", "email_verified", "name", "preferred_username", "groups",
@@ -173,10 +182,7 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
         "request_parameter_supported": True,
         "request_uri_parameter_supported": False,
         "require_request_uri_registration": True,
-        "request_object_signing_alg_values_supported": [
-            "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512",
-            "EdDSA",
-        ],
+        "request_object_signing_alg_values_supported": ALGORITHMS,
         "authorization_response_iss_parameter_supported": True,
     }  # fmt: skip
 

@@ -6,8 +6,16 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.kinds import GRANTS, KEY_RINGS
-from storage.records import Grant, KeyRing, RefreshState, Resealing, RevokedKey, SigningKey
+from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS
+from storage.records import (
+    Grant,
+    KeyRing,
+    RefreshState,
+    Resealing,
+    RevokedKey,
+    SigningKey,
+    UsedAssertion,
+)
 from tests.storage.harness import NOW, grant, signing_key
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -78,6 +86,14 @@ def test_any_key_ring_is_read_as_it_was_written(record: KeyRing) -> None:
     columns, body = KEY_RINGS.encode(record)
     assert KEY_RINGS.decode("ring", json.loads(json.dumps(body))) == record
     json.dumps(columns, ensure_ascii=False).encode("utf-8")
+
+
+@given(st.builds(UsedAssertion, name=st.just("a"), expires_at=TIMES, unknown=UNKNOWN))
+def test_any_used_assertion_is_read_as_it_was_written(record: UsedAssertion) -> None:
+    columns, body = USED_ASSERTIONS.encode(record)
+    assert USED_ASSERTIONS.decode("a", json.loads(json.dumps(body))) == record
+    json.dumps(columns, ensure_ascii=False).encode("utf-8")
+    assert columns.keys() == {"client", "expires"}
 
 
 def test_the_user_column_is_the_best_name_there_is() -> None:

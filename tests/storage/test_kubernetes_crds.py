@@ -161,7 +161,7 @@ def test_without_the_right_to_list_nothing_is_called_missing(
 
 
 def test_kubectl_explains_every_field(definitions: Definitions) -> None:
-    for kind in ("oc", "lu", "rg", "skr", "ust"):
+    for kind in ("oc", "lu", "rg", "skr", "ua", "ust"):
         assert "<no description>" not in definitions.explain(f"{kind}.spec")
     said = definitions.explain("oidcclients.spec.redirectURIs")
     assert "FIELD: redirectURIs <[]string>" in said

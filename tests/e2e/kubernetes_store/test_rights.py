@@ -15,9 +15,10 @@ import pytest
 from connectors.passwords import new_hash
 from idp.clock import system_clock
 from idp.keys.seal import SECRET_LENGTH, SealingKey, SealingKeys
+from idp.oauth.client_assertion import JWT_BEARER
 from storage.base import StorageError
 from storage.collection import Collection
-from storage.kinds import GRANTS
+from storage.kinds import GRANTS, USED_ASSERTIONS, Kind
 from storage.kubernetes.access import from_kube_config
 from storage.kubernetes.api import open_api_server
 from storage.kubernetes.backend import KubernetesBackend
@@ -29,6 +30,7 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
 from tests.kit.servers.process import ServerFailed
+from tests.kit.signing_client import SigningClient
 from tests.kit.waiting import eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.covers("R-95", "K-16")]
@@ -90,10 +92,41 @@ def _what_has_expired_is_swept(world: World) -> bool:
             labels={"kube-idp.dev/expires-day": "2001-01-01"},
         )
     )
-    anyio.run(_sweep, world.store)
+    anyio.run(_sweep, world.store, GRANTS)
     names = {grant["metadata"]["name"] for grant in world.store.grants()}
     world.store.kubectl("delete", "refreshgrant", "expired", "--ignore-not-found").check()
     return "expired" not in names
+
+
+def _a_client_proves_itself_by_its_key(world: World) -> bool:
+    now = int(system_clock().timestamp())
+    claims = {"iss": "signer", "sub": "signer", "aud": world.provider.issuer, "exp": now + 60}
+    signer = SigningClient("signer", world.provider.issuer, alg="ES256", typ=None)
+    with world.provider.client() as http:
+        answer = http.post(
+            f"{world.provider.issuer}/token",
+            data={
+                "grant_type": "client_credentials",
+                "client_assertion_type": JWT_BEARER,
+                "client_assertion": signer.jwt({**claims, "jti": secrets.token_hex(8)}),
+            },
+        )
+    return answer.status_code == 200
+
+
+def _assertions_that_have_expired_are_swept(world: World) -> bool:
+    world.store.apply(
+        _state(
+            "UsedAssertion",
+            "expired",
+            {"sealed": "x", "expires": "2001-01-01T00:00:00Z"},
+            labels={"kube-idp.dev/expires-day": "2001-01-01"},
+        )
+    )
+    anyio.run(_sweep, world.store, USED_ASSERTIONS)
+    left = world.store.kubectl("get", "usedassertions", "-o", "name").check()
+    world.store.kubectl("delete", "usedassertion", "expired", "--ignore-not-found").check()
+    return "expired" not in left
 
 
 def _a_key_is_rotated_by_annotation(world: World) -> bool:
@@ -201,6 +234,9 @@ _PROBES: Mapping[_Right, _Probe] = {
     ("state.kube-idp.dev", "signingkeyrings", "watch"): _a_key_is_rotated_by_annotation,
     ("state.kube-idp.dev", "signingkeyrings", "create"): _starts,
     ("state.kube-idp.dev", "signingkeyrings", "update"): _a_key_is_rotated_by_annotation,
+    ("state.kube-idp.dev", "usedassertions", "list"): _assertions_that_have_expired_are_swept,
+    ("state.kube-idp.dev", "usedassertions", "create"): _a_client_proves_itself_by_its_key,
+    ("state.kube-idp.dev", "usedassertions", "delete"): _assertions_that_have_expired_are_swept,
     ("state.kube-idp.dev", "userstates", "list"): _a_locked_person_is_kept_out,
     ("state.kube-idp.dev", "userstates", "watch"): _each_lock_is_taken_at_once,
     ("coordination.k8s.io", "leases", "create"): _somebody_leads,
@@ -211,6 +247,9 @@ _PROBES: Mapping[_Right, _Probe] = {
     ("", "secrets", "patch"): _starts,
 }
 """By right what breaks without it."""
+
+_SWEEPS = (_what_has_expired_is_swept, _assertions_that_have_expired_are_swept)
+"""These do it themselves, as the provider would in some minutes."""
 
 
 def test_every_right_of_the_chart_has_its_probe(rules: Sequence[Rule]) -> None:
@@ -246,7 +285,7 @@ def test_without_one_of_them_something_breaks(
     assert not works
     log = (tmp_path / "idp.log").read_text()
     _, resource, verb = right
-    if verb != "delete":
+    if _PROBES[right] not in _SWEEPS:
         # The log tells the operator which right is missing.
         assert f"{verb}" in log
         assert resource.partition("/")[0] in log
@@ -257,7 +296,13 @@ def _world(
     kube: KubeApiServer, rules: Sequence[Rule], ca: CertificateAuthority, directory: Path
 ) -> Iterator[World]:
     store = kubernetes_store(kube, directory=directory, rules=rules)
-    provider = IdpProcess(provider_config(directory, ca=ca, store=store), cwd=directory, ca=ca)
+    signer = {
+        "id": "signer",
+        "tokenEndpointAuthMethod": "private_key_jwt",
+        "jwks": SigningClient("signer", "", alg="ES256").jwks,
+    }
+    config = provider_config(directory, ca=ca, store=store, clients=[signer])
+    provider = IdpProcess(config, cwd=directory, ca=ca)
     provider.launch()
     provider.wait_until_served(within=_START_SECONDS)
     try:
@@ -293,18 +338,18 @@ def _soon(is_so: Callable[[], bool], *, within: float = _PATIENCE_SECONDS) -> bo
     return True
 
 
-async def _sweep(store: KubernetesStore) -> None:
+async def _sweep(store: KubernetesStore, kind: Kind[Any]) -> None:
     """Sweep as the provider does every few minutes, with its own rights."""
     api = open_api_server(await from_kube_config(store.kubeconfig))
     key = SealingKey(secrets.token_bytes(SECRET_LENGTH))
-    grants = Collection(
+    records = Collection(
         backend=KubernetesBackend(api),
-        kind=GRANTS,
+        kind=kind,
         sealer=SealingKeys([key], random=secrets.token_bytes),
         issuer="https://nobody.example.com",
     )
     try:
-        await sweep_once(grants, system_clock(), limit=10)
+        await sweep_once(records, system_clock(), limit=10)
     except StorageError as error:
         print(error)
     finally:

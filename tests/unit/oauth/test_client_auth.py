@@ -2,6 +2,8 @@
 
 import base64
 from base64 import b64encode
+from dataclasses import replace
+from typing import Any, Final
 from urllib.parse import quote_plus
 
 import pytest
@@ -9,13 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.oauth.client import Client, secret_hash
-from idp.oauth.client_auth import Credentials, authenticate, read_credentials
+from idp.oauth.client_assertion import JWT_BEARER, ClientAssertion
+from idp.oauth.client_auth import Credentials, SecretMethod, authenticate, read_credentials
 from idp.oauth.errors import InvalidClient, InvalidRequest, OAuthError
 from idp.oauth.params import Parameters
 
 SECRET = "a secret of the app, long enough"
 APP = Client(id="app", name="App", secret_hashes=(secret_hash("old one"), secret_hash(SECRET)))
 CLI = Client(id="cli", name="Command line")
+BASIC: Final = "client_secret_basic"
 CLIENTS = {"app": APP, "cli": CLI}
 
 texts = st.text(st.characters(codec="utf-8"), max_size=30)
@@ -37,7 +41,7 @@ def encoded(client_id: str, secret: str) -> str:
 @given(texts.filter(bool), texts)
 def test_basic_credentials_come_back_as_they_were_encoded(client_id: str, secret: str) -> None:
     credentials = read_credentials(encoded(client_id, secret), form())
-    assert credentials == Credentials(client_id, secret or None)
+    assert credentials == Credentials(client_id, secret or None, BASIC)
 
 
 @pytest.mark.covers("CV-36")
@@ -82,7 +86,7 @@ def test_a_header_that_is_not_exactly_basic_is_no_authentication(header: str) ->
 @pytest.mark.spec("RFC 9110", "11.1")
 def test_the_scheme_has_no_case() -> None:
     for scheme in ("basic", "BASIC", "BaSiC"):
-        assert read_credentials(f"{scheme} YTpi", form()) == Credentials("a", "b")
+        assert read_credentials(f"{scheme} YTpi", form()) == Credentials("a", "b", BASIC)
 
 
 @pytest.mark.spec("RFC 6749", "2.3.1")
@@ -97,7 +101,7 @@ def test_the_scheme_has_no_case() -> None:
     ],
 )
 def test_both_parts_are_form_decoded(pair: bytes, client_id: str, secret: str | None) -> None:
-    assert read_credentials(basic(pair), form()) == Credentials(client_id, secret)
+    assert read_credentials(basic(pair), form()) == Credentials(client_id, secret, BASIC)
 
 
 def test_credentials_of_the_body() -> None:
@@ -121,6 +125,54 @@ def test_two_methods_at_once_are_refused() -> None:
         with pytest.raises(InvalidRequest):
             read_credentials(header, fields)
     assert read_credentials(header, form(client_id="app")).client_id == "app"
+
+
+ASSERTION = {"client_assertion_type": JWT_BEARER, "client_assertion": "a.b.c"}
+
+
+@pytest.mark.spec("RFC 7521", "4.2")
+def test_an_assertion_is_presented_alone() -> None:
+    assert read_credentials(None, form(**ASSERTION)) == ClientAssertion("a.b.c", None)
+    presented = read_credentials(None, form(**ASSERTION, client_id="app"))
+    assert presented == ClientAssertion("a.b.c", "app")
+    with pytest.raises(InvalidRequest):
+        read_credentials(encoded("app", SECRET), form(**ASSERTION))
+    with pytest.raises(InvalidRequest):
+        read_credentials(None, form(**ASSERTION, client_id="app", client_secret=SECRET))
+
+
+@pytest.mark.spec("RFC 7521", "4.2")
+def test_an_assertion_and_its_type_belong_together() -> None:
+    for name, value in ASSERTION.items():
+        with pytest.raises(InvalidRequest):
+            read_credentials(None, form(**{name: value}, client_id="app"))
+    for kind in ("urn:ietf:params:oauth:client-assertion-type:saml2-bearer", JWT_BEARER + " ", "x"):
+        with pytest.raises(InvalidClient, match="jwt-bearer"):
+            read_credentials(None, form(**{**ASSERTION, "client_assertion_type": kind}))
+
+
+def test_no_assertion_shows_in_a_representation() -> None:
+    assert "a.b.c" not in repr(ClientAssertion("a.b.c", "app"))
+
+
+@pytest.mark.covers("R-18")
+@pytest.mark.spec("OIDC Core", "9")
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+def test_a_client_that_registered_a_method_uses_no_other(method: Any) -> None:
+    clients = {"app": replace(APP, auth_method=method)}
+    assert authenticate(Credentials("app", SECRET, method), clients).id == "app"
+    methods: tuple[SecretMethod, ...] = ("client_secret_basic", "client_secret_post")
+    (other,) = [each for each in methods if each != method]
+    with pytest.raises(InvalidClient):
+        authenticate(Credentials("app", SECRET, other), clients)
+
+
+@pytest.mark.covers("R-18")
+def test_a_client_that_signs_has_no_secret_to_send() -> None:
+    clients = {"app": Client(id="app", name="App", auth_method="private_key_jwt")}
+    for secret in (None, "", SECRET):
+        with pytest.raises(InvalidClient):
+            authenticate(Credentials("app", secret), clients)
 
 
 @pytest.mark.covers("R-18")

@@ -54,6 +54,7 @@ def test_there_is_one_file_for_each_kind_named_as_its_definition_is() -> None:
         "oidcclients.kube-idp.dev",
         "refreshgrants.state.kube-idp.dev",
         "signingkeyrings.state.kube-idp.dev",
+        "usedassertions.state.kube-idp.dev",
         "userstates.state.kube-idp.dev",
     ]
     for name, loaded in LOADED.items():
@@ -119,7 +120,7 @@ def test_only_what_people_write_has_a_status_and_a_category() -> None:
 
 def test_short_names_are_one_each() -> None:
     short = [name for loaded in LOADED.values() for name in loaded["spec"]["names"]["shortNames"]]
-    assert short == ["lu", "oc", "rg", "skr", "ust"]
+    assert short == ["lu", "oc", "rg", "skr", "ua", "ust"]
 
 
 @pytest.mark.parametrize("name", SEALED_KINDS)
@@ -220,6 +221,7 @@ FIELDS = {
         1,
         "spec.keys spec.lastRotation spec.next spec.rotates spec.sealed spec.signing",
     ),
+    "usedassertions.state.kube-idp.dev": (1, "spec.clientID spec.expires spec.sealed"),
     "userstates.state.kube-idp.dev": (
         1,
         "spec.connector spec.locked spec.notBefore spec.sealed spec.user spec.userID",
