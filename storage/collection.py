@@ -201,6 +201,9 @@ class Collection(Generic[R]):
 
     def _open(self, document: Document) -> Stored[R]:
         name = document.name
+        if not document.sealed and self.kind.blank is not None:
+            record = self.kind.blank(name, document.columns)
+            return Stored(record=record, version=document.version, columns=document.columns)
         plaintext = self._plaintext(document)
         try:
             body = json.loads(plaintext)

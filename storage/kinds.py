@@ -9,7 +9,7 @@ Columns are for people and selectors. Nothing is decided by them: they are not a
 all that matters is in the body too, and reading a record does not look at them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -23,6 +23,7 @@ from storage.fields import (
 )
 from storage.persons import person_key
 from storage.records import (
+    Consent,
     Grant,
     KeyRing,
     RefreshState,
@@ -31,6 +32,7 @@ from storage.records import (
     SessionState,
     SigningKey,
     UsedAssertion,
+    UserState,
 )
 
 VERSION = 1
@@ -50,12 +52,17 @@ R = TypeVar("R", bound=Record)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind(Generic[R]):
-    """One kind of record. `write` and `read` deal with the body without its version and name."""
+    """One kind of record. `write` and `read` deal with the body without its version and name.
+
+    `blank` makes the record of a document that has no body, where people may write such documents:
+    out of its name and columns, and with nothing in it that has to be believed.
+    """
 
     name: str
     columns: Callable[[R], dict[str, str]]
     write: Callable[[R], dict[str, Any]]
     read: Callable[[str, Fields], R]
+    blank: Callable[[str, Mapping[str, str]], R] | None = None
 
     def encode(self, record: R) -> tuple[dict[str, str], dict[str, Any]]:
         """Return columns and body. Raises ValueError for a time without a zone."""
@@ -373,6 +380,64 @@ def _read_assertion(name: str, fields: Fields) -> UsedAssertion:
     )
 
 
+def _user_state_columns(state: UserState) -> dict[str, str]:
+    return {
+        "connector": _visible(state.connector_id),
+        "user_id": _visible(state.user_id),
+        "user": _visible(state.user),
+    }
+
+
+def _write_user_state(state: UserState) -> dict[str, Any]:
+    return {
+        **state.unknown,
+        "connector_id": state.connector_id,
+        "user_id": state.user_id,
+        "user": state.user,
+        "consents": [_write_consent(consent) for consent in state.consents],
+    }
+
+
+def _read_user_state(name: str, fields: Fields) -> UserState:
+    return UserState(
+        name=name,
+        connector_id=fields.text("connector_id"),
+        user_id=fields.text("user_id"),
+        user=fields.text("user", ""),
+        consents=tuple(_read_consent(consent) for consent in fields.objects("consents", [])),
+        unknown=fields.rest(),
+    )
+
+
+def _blank_user_state(name: str, columns: Mapping[str, str]) -> UserState:
+    return UserState(
+        name=name,
+        connector_id=columns.get("connector", ""),
+        user_id=columns.get("user_id", ""),
+        user=columns.get("user", ""),
+    )
+
+
+def _write_consent(consent: Consent) -> dict[str, Any]:
+    return {
+        **consent.unknown,
+        "client_id": consent.client_id,
+        "scopes": consent.scopes,
+        "claims": consent.claims,
+        "granted_at": write_instant(consent.granted_at),
+    }
+
+
+def _read_consent(fields: Fields) -> Consent:
+    return Consent(
+        client_id=fields.text("client_id"),
+        scopes=fields.texts("scopes"),
+        claims=fields.texts("claims", []),
+        granted_at=fields.instant("granted_at"),
+        unknown=fields.rest(),
+    )
+
+
 GRANTS: Kind[Grant] = Kind(
     name="refresh-grants", columns=_grant_columns, write=_write_grant, read=_read_grant
 )
@@ -384,4 +449,11 @@ USED_ASSERTIONS: Kind[UsedAssertion] = Kind(
     columns=_assertion_columns,
     write=_write_assertion,
     read=_read_assertion,
+)
+USER_STATES: Kind[UserState] = Kind(
+    name="user-states",
+    columns=_user_state_columns,
+    write=_write_user_state,
+    read=_read_user_state,
+    blank=_blank_user_state,
 )

@@ -159,3 +159,33 @@ class UsedAssertion:
     client_id: str
     expires_at: datetime
     unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What one person allowed one client, once and for all.
+
+    `scopes` are those of the request, audiences among them, and `claims` those asked for by name.
+    """
+
+    client_id: str
+    scopes: tuple[str, ...]
+    claims: tuple[str, ...] = ()
+    granted_at: datetime
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserState:
+    """What is kept of one person of one connector, whatever they are signed in to.
+
+    It is made with their first consent. `user` is a name for those who read lists. An administrator
+    may have written more into the columns: who is locked, and since when logins count.
+    """
+
+    name: str
+    connector_id: str
+    user_id: str
+    user: str = ""
+    consents: tuple[Consent, ...] = ()
+    unknown: Mapping[str, Any] = field(default_factory=dict)

@@ -22,8 +22,8 @@ from idp.settings import Settings
 from idp.transport.outbound import Outbound
 from storage.base import Backend, Unreadable
 from storage.collection import Collection, log_unreadable
-from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS, Kind, Record
-from storage.records import Grant, KeyRing, SigningKey, UsedAssertion
+from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS, USER_STATES, Kind, Record
+from storage.records import Grant, KeyRing, SigningKey, UsedAssertion, UserState
 
 R = TypeVar("R", bound=Record)
 
@@ -91,6 +91,10 @@ class Core:
     @property
     def used_assertions(self) -> Collection[UsedAssertion]:
         return self._collection(USED_ASSERTIONS)
+
+    @property
+    def user_states(self) -> Collection[UserState]:
+        return self._collection(USER_STATES)
 
     def _collection(self, kind: Kind[R]) -> Collection[R]:
         def unreadable(error: Unreadable) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from idp.app.core import Core
 from idp.app.values import session_policy
 from idp.grants.ended import EndedGrants
+from idp.login.consents import Consents
 from idp.login.session_keeper import SessionKeeper
 from idp.web.cookies import BrowserCookies, cookie_name
 from idp.web.ending import Ending
@@ -14,10 +15,11 @@ from idp.web.single_sign_on import SingleSignOn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionParts:
-    """Where sessions are kept, and how browsers refer to them."""
+    """Where sessions are kept, how browsers refer to them, and what people agreed to for good."""
 
     keeper: SessionKeeper
     cookies: SessionCookies
+    consents: Consents
 
 
 def session_parts(core: Core, ended: EndedGrants) -> SessionParts | None:
@@ -41,6 +43,7 @@ def session_parts(core: Core, ended: EndedGrants) -> SessionParts | None:
             tags=core.sealing,
             clock=outside.clock,
         ),
+        consents=Consents(states=core.user_states, clock=outside.clock),
     )
 
 

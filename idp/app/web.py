@@ -116,7 +116,10 @@ def web_app(
         ),
         login=login,
         approval=ApprovalEndpoint(
-            origin=login.origin, cookies=login.form.cookies, ending=login.ending
+            origin=login.origin,
+            form=login.form,
+            ending=login.ending,
+            new_name=lambda: outside.random(16).hex(),
         ),
         token=TokenEndpoint(
             guard=guard,
@@ -219,6 +222,7 @@ def _login_parts(
         clients=core.clients,
         renderer=renderer,
         session_cookies=None if sessions is None else sessions.cookies,
+        consents=None if sessions is None else sessions.consents,
     )
     return LoginEndpoint(
         origin=origin_of(settings),

@@ -213,7 +213,7 @@ class Resealer:
 
     def _is_stale(self, collection: Collection[Any], document: Document) -> bool:
         where = f"{collection.kind.name}/{document.name}"
-        if where in self._left:
+        if where in self._left or (not document.sealed and collection.kind.blank is not None):
             return False
         try:
             return key_id_of(document.sealed) != self.sealing.keys[0].id

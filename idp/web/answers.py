@@ -62,12 +62,18 @@ class Answers:
         status: int = 200,
         form_action: tuple[str, ...] = (),
         scripts: tuple[str, ...] = (),
+        images: tuple[str, ...] = (),
+        frames: tuple[str, ...] = (),
     ) -> Response:
         """Return one of our pages with the headers that all of them have (R-55 to R-57)."""
         headers = {
             **NO_STORE,
             "content-security-policy": content_security_policy(
-                self.branding, form_action=form_action, scripts=scripts
+                self.branding,
+                form_action=form_action,
+                scripts=scripts,
+                images=images,
+                frames=frames,
             ),
             "x-frame-options": "DENY",
             "cross-origin-opener-policy": "same-origin",

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
+from idp.login.consents import Consents
 from idp.login.finish import LoginFinisher
 from idp.login.sessions import Reference
 from idp.login.state import ApprovalState, LoginStates
 from idp.login.steps import StepPolicy, needs_approval
 from idp.oauth import prompt
 from idp.oauth.authorize import Refused, check_target
-from idp.oauth.client import Clients
+from idp.oauth.client import Client, Clients
 from idp.oauth.errors import ConsentRequired
 from idp.web.answers import form_sources
 from idp.web.cookies import Browser
 from idp.web.errors import Renderer
-from idp.web.pages import scope_sentences
+from idp.web.pages import ClientFace, scope_sentences
 from idp.web.session_cookies import SessionCookies
 from storage.records import Grant
 
@@ -31,7 +32,10 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What happens once a person is known: the approval page, or the way back."""
+    """What happens once a person is known: the approval page, or the way back.
+
+    Without `consents` people are asked each time.
+    """
 
     base_path: str
     steps: StepPolicy
@@ -40,6 +44,7 @@ class Ending:
     clients: Clients
     renderer: Renderer
     session_cookies: SessionCookies | None
+    consents: Consents | None
 
     def arrived(self, request: Request, browser: Browser) -> Arrived:
         """Return a browser with what it holds of a session."""
@@ -56,8 +61,7 @@ class Ending:
         request = approval.login.request
         # The connector took its time, in which the client may have gone.
         check_target(request.target, self.clients)
-        client = self.clients[request.target.client_id]
-        if not needs_approval(request, self.steps, client):
+        if not await self._must_ask(approval):
             return await self.finish(approval, arrived, session=session)
         # Nobody is asked to approve what cannot be issued.
         self.finisher.check(approval)
@@ -77,16 +81,47 @@ class Ending:
             self.session_cookies.write(response, arrived.browser, finished.reference)
         return response
 
+    async def approved(self, approval: ApprovalState, arrived: Arrived) -> Response:
+        """Return the answer to somebody who allows what was asked, and remember that they do."""
+        if self.consents is not None:
+            self.finisher.check(approval)
+            await self.consents.remember(approval)
+        return await self.finish(approval, arrived)
+
+    async def _must_ask(self, approval: ApprovalState) -> bool:
+        """Return whether the person has to allow what is asked. Raises StorageUnavailable."""
+        request = approval.login.request
+        client = self.clients[request.target.client_id]
+        if not needs_approval(request, self.steps, client):
+            return False
+        if self.consents is None or prompt.CONSENT in request.prompts:
+            return True
+        return not await self.consents.cover(approval)
+
     def _ask(self, approval: ApprovalState, browser: Browser) -> Response:
         request = approval.login.request
         identity = approval.identity
+        face = face_of(self.clients[request.target.client_id])
         page = self.renderer.pages.approval(
             username=identity.preferred_username or identity.email or identity.username,
-            client_name=self.clients[request.target.client_id].name,
+            client=face,
             scopes=scope_sentences(
                 request.scopes, [self.clients[peer].name for peer in request.peers]
             ),
             action=f"{self.base_path}/approval",
             state=self.states.seal_approval(approval, browser=browser.id),
         )
-        return self.renderer.html(page, form_action=form_sources(request.target))
+        return self.renderer.answers.html(
+            page, form_action=form_sources(request.target), images=(face.logo_url,)
+        )
+
+
+def face_of(client: Client) -> ClientFace:
+    """Return what people are shown of a client."""
+    links = client.links
+    return ClientFace(
+        name=client.name,
+        logo_url=links.logo_uri,
+        tos_url=links.tos_uri,
+        policy_url=links.policy_uri,
+    )

@@ -69,6 +69,21 @@ class ConnectorChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFace:
+    """What people are shown of a client; an address that is no http(s) address is dropped."""
+
+    name: str
+    logo_url: str = ""
+    tos_url: str = ""
+    policy_url: str = ""
+
+    def __post_init__(self) -> None:
+        for field in ("logo_url", "tos_url", "policy_url"):
+            if _origin(getattr(self, field)) is None:
+                object.__setattr__(self, field, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Filled:
     """What the login form shows as given: a name, and the box `remember_me`, None for no box."""
 
@@ -158,17 +173,23 @@ class Pages:
         return self._render("chooser.html", client_name=client_name, connectors=choices)
 
     def approval(
-        self, *, username: str, client_name: str, scopes: Sequence[str], action: str, state: str
+        self,
+        *,
+        username: str,
+        client: ClientFace,
+        scopes: Sequence[str],
+        action: str,
+        state: str,
     ) -> str:
         """Return the question whether a client may have what it asks for.
 
-        `scopes` are sentences, see `scope_sentences`. The answer is posted as `approval`, either
-        "approve" or "reject", together with `state`.
+        `scopes` are sentences, see `scope_sentences`. The answer is posted as `approval`, together
+        with `state`: "approve", "reject", or "switch" by whoever is somebody else.
         """
         return self._render(
             "approval.html",
             username=username,
-            client_name=client_name,
+            client=client,
             sentences=scopes,
             action=_required_path(action),
             state=state,
@@ -245,23 +266,31 @@ def own_path(url: str | None) -> str | None:
 
 @lru_cache(maxsize=256)
 def content_security_policy(
-    branding: Branding, *, form_action: tuple[str, ...], scripts: tuple[str, ...] = ()
+    branding: Branding,
+    *,
+    form_action: tuple[str, ...],
+    scripts: tuple[str, ...] = (),
+    images: tuple[str, ...] = (),
+    frames: tuple[str, ...] = (),
 ) -> str:
     """Return the policy that every page works under (R-55, R-56).
 
     `form_action` are CSP sources such as "'self'", "https://app.example.com" or "com.example.app:";
     none forbids forms. `scripts` are the hashes of the scripts that may run, on most pages none.
+    `images` and `frames` are addresses whose origins may be shown beside our own and within a page.
     Raises ValueError for a source that would add a directive.
     """
-    images = ["'self'", _origin(branding.logo_url or "")]
+    shown = ["'self'", _origin(branding.logo_url or ""), *map(_origin, images)]
+    framed = [origin for origin in map(_origin, frames) if origin]
     directives = {
         "default-src": ["'none'"],
         "style-src": ["'self'"],
-        "img-src": [source for source in images if source],
+        "img-src": list(dict.fromkeys(source for source in shown if source)),
         "form-action": list(form_action) or ["'none'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
         **({"script-src": list(scripts)} if scripts else {}),
+        **({"frame-src": list(dict.fromkeys(framed))} if framed else {}),
     }
     for source in (source for sources in directives.values() for source in sources):
         if not _CSP_SOURCE.fullmatch(source):

@@ -21,6 +21,7 @@ from storage.kubernetes.resources import STATE, STATE_GROUP, Resource
 from storage.kubernetes.selection import Selection, expired_names
 from storage.kubernetes.turns import SharedReads, Turns
 from storage.kubernetes.watch import Follower
+from storage.kubernetes.wire import JSON, MERGE_PATCH
 
 READ_SECONDS = 1.5
 LAST_LOOK_SECONDS = 0.3
@@ -153,12 +154,14 @@ class KubernetesBackend:
         resource = await self._resource(kind)
         namespace = self._api.namespace
         name = document.name if method == "PUT" else ""
+        merges = resource.is_shared and method == "PUT"
         tries = Tries()
         try:
             stored = await self._api.call(
-                method,
+                "PATCH" if merges else method,
                 resource.path(namespace, name),
-                body=resource.object(namespace, document),
+                body=resource.patch(document) if merges else resource.object(namespace, document),
+                content_type=MERGE_PATCH if merges else JSON,
                 deadline=give_up_at - self._monotonic(),
                 tries=tries,
             )

@@ -26,7 +26,7 @@ def read_object(kind: ObjectKind, document: Mapping[str, Any]) -> WrittenObject:
         uid=_text(metadata, "uid"),
         generation=generation,
         created_at=_instant(metadata, "creationTimestamp"),
-        spec=_mapping(document.get("spec")),
+        spec=_without_sealed(_mapping(document.get("spec"))),
         status=_mapping(document.get("status")),
         annotations=_texts(metadata.get("annotations")),
         version=_text(metadata, "resourceVersion"),
@@ -53,6 +53,11 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
         else:
             patch[name] = value
     return patch
+
+
+def _without_sealed(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what people wrote: what the server sealed into it would lie in memory for nobody."""
+    return {name: each for name, each in spec.items() if name != "sealed"}
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

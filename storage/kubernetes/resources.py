@@ -42,7 +42,8 @@ class Resource:
 
     `longest` are the most characters of a column, where that is not the common limit. `selectable`
     are the columns that the server may select by. `labels` are the columns that are labels and no
-    fields; they are left out where they are empty, or no label could hold them.
+    fields; they are left out where they are empty, or no label could hold them. People write
+    objects of a resource that `is_shared` too: what is theirs in one is left as it is.
     """
 
     group: str
@@ -53,6 +54,7 @@ class Resource:
     selectable: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=dict)
     has_labels: bool = False
+    is_shared: bool = False
 
     def path(self, namespace: str, name: str = "") -> str:
         """Return the path of the collection in a namespace, or of one object."""
@@ -95,6 +97,13 @@ class Resource:
             "kind": self.kind,
             "metadata": metadata,
             "spec": {**spec, "sealed": document.sealed},
+        }
+
+    def patch(self, document: Document) -> dict[str, Any]:
+        """Return the JSON merge patch that writes a document over exactly its version."""
+        return {
+            "metadata": {"resourceVersion": document.version},
+            "spec": self.object("", document)["spec"],
         }
 
     def document(self, found: Mapping[str, Any]) -> Document | None:
@@ -168,10 +177,19 @@ USED_ASSERTIONS = Resource(
     longest={"client": _LONGEST},
     has_labels=True,
 )
+USER_STATES = Resource(
+    group=STATE_GROUP,
+    plural="userstates",
+    kind="UserState",
+    fields={"user_id": "userID", "not_before": "notBefore"},
+    longest={"user": _LONGEST, "user_id": _LONGEST, "connector": _LONGEST, "not_before": 64},
+    is_shared=True,
+)
 STATE = {
     "refresh-grants": GRANTS,
     "signing-keys": KEY_RINGS,
     "used-assertions": USED_ASSERTIONS,
+    "user-states": USER_STATES,
 }
 """The resources of the kinds of `storage.kinds`."""
 

@@ -10,6 +10,7 @@ from storage.base import AlreadyExists, Conflict, NotFound, StorageError
 from storage.kubernetes.errors import Expired, Forbidden, Invalid, TooLarge, Unavailable
 
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
 
 Body = Mapping[str, Any] | Sequence[Any] | str
 """What a request carries: JSON values, or text that is encoded already."""

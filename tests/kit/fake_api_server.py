@@ -157,6 +157,12 @@ class FakeApiServer:
                 if body["metadata"].get("resourceVersion") != held:
                     return _refused(409, "the object has been modified", "Conflict")
                 return web.json_response(self._store(path, body, "MODIFIED"))
+            case "PATCH" if path in self.objects:
+                held = self.objects[path]["metadata"]["resourceVersion"]
+                if body["metadata"].get("resourceVersion", held) != held:
+                    return _refused(409, "the object has been modified", "Conflict")
+                merged = _merged(self.objects[path], body)
+                return web.json_response(self._store(path, merged, "MODIFIED"))
             case "DELETE" if path in self.objects:
                 self.delete(path)
                 return web.json_response({"kind": "Status", "status": "Success"})
@@ -240,6 +246,15 @@ async def _stream(request: web.Request, fault: Streams) -> web.StreamResponse:
     if fault.breaks and request.transport is not None:
         request.transport.abort()
     return response
+
+
+def _merged(held: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document after a JSON merge patch (RFC 7396) that removes nothing."""
+    merged = dict(held)
+    for name, value in patch.items():
+        is_object = isinstance(value, Mapping) and isinstance(held.get(name), Mapping)
+        merged[name] = _merged(held[name], value) if is_object else value
+    return merged
 
 
 def _is_collection(path: str) -> bool:

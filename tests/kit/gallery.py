@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playw
 from idp.web.pages import (
     WRONG_CREDENTIALS,
     Branding,
+    ClientFace,
     ConnectorChoice,
     Filled,
     Pages,
@@ -65,7 +66,11 @@ def realistic() -> Mapping[str, str]:
             ),
             "approval": pages.approval(
                 username="jane.doe@example.com",
-                client_name="Headlamp",
+                client=ClientFace(
+                    name="Headlamp",
+                    tos_url="https://headlamp.example.com/terms",
+                    policy_url="https://headlamp.example.com/privacy",
+                ),
                 scopes=scope_sentences(scopes, ["kubernetes"]),
                 action="/approval",
                 state="s",
@@ -113,7 +118,9 @@ def extreme() -> Mapping[str, str]:
             ),
             "extreme-approval": pages.approval(
                 username=ARABIC,
-                client_name=f"{JAPANESE} {LONG}",
+                client=ClientFace(
+                    name=f"{JAPANESE} {LONG}", logo_url=MARKUP, tos_url=MARKUP, policy_url=MARKUP
+                ),
                 scopes=scope_sentences(["openid", "groups", LONG, MARKUP], names),
                 action="/approval",
                 state=MARKUP,

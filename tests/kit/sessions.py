@@ -65,6 +65,10 @@ class World:
         answer: dict[str, Any] = self.provider.token(form, auth=OTHER).raise_for_status().json()
         return answer
 
+    def session_of(self, browser: Browser) -> str:
+        """Return the name of the session that a browser holds a reference to."""
+        return session_cookie(browser)[1].partition(".")[0]
+
     def remove(self, name: str) -> None:
         """Delete a record, as somebody with kubectl can."""
         self.provider.portal.call(self.stores[0].remove, "refresh-grants", name)

@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS
+from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS, USER_STATES
 from storage.records import (
+    Consent,
     Grant,
     KeyRing,
     RefreshState,
     Resealing,
     RevokedKey,
+    SessionState,
     SigningKey,
     UsedAssertion,
+    UserState,
 )
 from tests.storage.harness import NOW, grant, signing_key
 
@@ -39,6 +42,25 @@ REFRESH = st.builds(
     spent=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(tuple),
     unknown=UNKNOWN,
 )
+SESSION = st.builds(
+    SessionState,
+    authenticated_at=TIMES,
+    ends_at=TIMES,
+    clients=TEXTS,
+    amr=TEXTS,
+    generation=NUMBERS,
+    ended_at=st.none() | TIMES,
+    unknown=UNKNOWN,
+)
+ANY_USER_STATE = st.builds(
+    UserState,
+    name=st.just("u1"),
+    consents=st.lists(
+        st.builds(Consent, scopes=TEXTS, claims=TEXTS, granted_at=TIMES, unknown=UNKNOWN),
+        max_size=2,
+    ).map(tuple),
+    unknown=UNKNOWN,
+)
 ANY_GRANT = st.builds(
     Grant,
     name=st.just("g1"),
@@ -51,6 +73,8 @@ ANY_GRANT = st.builds(
     code_spent_at=st.none() | TIMES,
     refresh=st.none() | REFRESH,
     ended_at=st.none() | TIMES,
+    session_state=st.none() | SESSION,
+    amr=TEXTS,
     unknown=UNKNOWN,
 )
 ANY_KEY = st.builds(
@@ -94,6 +118,20 @@ def test_any_used_assertion_is_read_as_it_was_written(record: UsedAssertion) -> 
     assert USED_ASSERTIONS.decode("a", json.loads(json.dumps(body))) == record
     json.dumps(columns, ensure_ascii=False).encode("utf-8")
     assert columns.keys() == {"client", "expires"}
+
+
+@given(ANY_USER_STATE)
+def test_any_state_of_a_user_is_read_as_it_was_written(record: UserState) -> None:
+    columns, body = USER_STATES.encode(record)
+    assert USER_STATES.decode("u1", json.loads(json.dumps(body))) == record
+    assert columns.keys() == {"connector", "user_id", "user"}
+    json.dumps(columns, ensure_ascii=False).encode("utf-8")
+
+
+def test_a_grant_of_an_older_server_has_no_session() -> None:
+    body = GRANTS.encode(grant())[1]
+    assert not body.keys() & {"session", "session_state", "acr", "amr"}
+    assert GRANTS.decode("g1", json.loads(json.dumps(body))) == grant()
 
 
 def test_the_user_column_is_the_best_name_there_is() -> None:

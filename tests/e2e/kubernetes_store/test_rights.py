@@ -3,10 +3,11 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import anyio
 import httpx
@@ -23,7 +24,7 @@ from storage.kubernetes.access import from_kube_config
 from storage.kubernetes.api import open_api_server
 from storage.kubernetes.backend import KubernetesBackend
 from storage.sweep import sweep_once
-from tests.kit.relying_party import RelyingParty, SignInFailed
+from tests.kit.relying_party import RelyingParty, SignInFailed, read_form
 from tests.kit.scene import JANE, kubernetes_party, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
@@ -53,6 +54,8 @@ class World:
     store: KubernetesStore
     provider: IdpProcess
     party: RelyingParty
+    asking: Callable[[], AbstractContextManager[IdpProcess]]
+    """Lets the provider ask people whether they allow it."""
 
     def signs_in(self, email: str = _EMAIL, password: str = _PASSWORD) -> bool:
         """Tell whether somebody can sign in."""
@@ -185,6 +188,39 @@ def _a_locked_person_is_kept_out(world: World) -> bool:
     return is_out
 
 
+def _a_consent_is_remembered(world: World) -> bool:
+    with world.asking() as provider:
+        return _allows(provider, "openid") and not _is_asked(provider, "openid")
+
+
+def _a_second_consent_is_remembered(world: World) -> bool:
+    with world.asking() as provider:
+        both = [_allows(provider, scope) for scope in ("openid", "openid email")]
+        return all(both) and not _is_asked(provider, "openid email")
+
+
+def _allows(provider: IdpProcess, scope: str) -> bool:
+    """Sign in as somebody and allow what is asked; tell whether that worked."""
+    with provider.client() as browser:
+        url = kubernetes_party(browser, provider.issuer).depart(scopes=scope.split()).url
+        form = read_form(_signed_in(browser, url).text)
+        answer = {**form.fields, "approval": "approve"}
+        return browser.post(urljoin(url, form.action), data=answer).status_code == 303
+
+
+def _is_asked(provider: IdpProcess, scope: str) -> bool:
+    """Tell whether who signs in with another browser has to allow it."""
+    with provider.client() as browser:
+        url = kubernetes_party(browser, provider.issuer).depart(scopes=scope.split()).url
+        return _signed_in(browser, url).status_code == 200
+
+
+def _signed_in(browser: httpx.Client, url: str) -> httpx.Response:
+    form = read_form(browser.get(url).text)
+    sent = {**form.fields, "login": JANE.email, "password": JANE.password}
+    return browser.post(urljoin(url, form.action), data=sent)
+
+
 def _a_client_has_a_status(world: World) -> bool:
     world.store.apply(_written("OIDCClient", "told", {**_CLIENT, "clientID": "told"}))
     return _soon(lambda: _has_status(world, "oidcclient", "told"))
@@ -237,6 +273,9 @@ _PROBES: Mapping[_Right, _Probe] = {
     ("state.kube-idp.dev", "usedassertions", "list"): _assertions_that_have_expired_are_swept,
     ("state.kube-idp.dev", "usedassertions", "create"): _a_client_proves_itself_by_its_key,
     ("state.kube-idp.dev", "usedassertions", "delete"): _assertions_that_have_expired_are_swept,
+    ("state.kube-idp.dev", "userstates", "get"): _a_consent_is_remembered,
+    ("state.kube-idp.dev", "userstates", "create"): _a_consent_is_remembered,
+    ("state.kube-idp.dev", "userstates", "patch"): _a_second_consent_is_remembered,
     ("state.kube-idp.dev", "userstates", "list"): _a_locked_person_is_kept_out,
     ("state.kube-idp.dev", "userstates", "watch"): _each_lock_is_taken_at_once,
     ("coordination.k8s.io", "leases", "create"): _somebody_leads,
@@ -307,9 +346,21 @@ def _world(
     provider.wait_until_served(within=_START_SECONDS)
     try:
         with provider.client() as http:
-            yield World(store, provider, kubernetes_party(http, provider.issuer))
+            party = kubernetes_party(http, provider.issuer)
+            yield World(store, provider, party, lambda: _asking(provider, config))
     finally:
         provider.kill()
+
+
+@contextmanager
+def _asking(provider: IdpProcess, config: Mapping[str, object]) -> Iterator[IdpProcess]:
+    """Let the provider ask people whether they allow it, for as long as the block lasts."""
+    asking = {"oauth2": {"skipApprovalScreen": False}, "sessions": {"enabled": True}}
+    provider.restart({**config, **asking})
+    try:
+        yield provider
+    finally:
+        provider.restart(config)
 
 
 def _rights(rule: Rule) -> list[_Right]:

@@ -153,5 +153,7 @@ async def test_a_dump_shows_columns_and_nothing_secret(harness: Harness) -> None
         assert shown.sealed.encode() in dump
     for needle in (b"canary", seed, seed.hex().encode(), b"Y2FuYXJ5"):
         assert needle not in dump
-    assert set(shown.columns) == {"user", "client", "connector", "last_used", "expires", "ended"}
+    assert set(shown.columns) == {
+        *("user", "client", "connector", "last_used", "expires", "ended", "person")
+    }
     assert shown.sealed not in repr(shown)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from idp.web.pages import (
     WRONG_CREDENTIALS,
     Branding,
+    ClientFace,
     ConnectorChoice,
     Filled,
     Pages,
@@ -78,7 +79,7 @@ def chooser(value: str) -> str:
 def approval(value: str) -> str:
     return PAGES.approval(
         username=value,
-        client_name=value,
+        client=ClientFace(name=value, logo_url=value, tos_url=value, policy_url=value),
         scopes=scope_sentences([value], [value]),
         action="/approval",
         state=value,
@@ -240,7 +241,7 @@ def test_forms_and_choices_never_point_elsewhere(url: str) -> None:
     with pytest.raises(ValueError, match="no path of this server"):
         PAGES.login(connector_name="L", username_prompt="N", action=url, state="s")
     with pytest.raises(ValueError, match="no path of this server"):
-        PAGES.approval(username="u", client_name="c", scopes=[], action=url, state="s")
+        PAGES.approval(username="u", client=ClientFace(name="c"), scopes=[], action=url, state="s")
     choice = ConnectorChoice(id="x", name="x", type="oidc", url=url)
     with pytest.raises(ValueError, match="no path of this server"):
         PAGES.chooser(client_name=None, connectors=[choice])
@@ -259,11 +260,19 @@ def test_approval_names_person_client_and_what_it_gets_and_has_both_answers() ->
     sentences = scope_sentences(["openid", "groups", "offline_access"], ["argo-cd"])
     page = Skeleton(
         PAGES.approval(
-            username="jane", client_name="Headlamp", scopes=sentences, action="/approval", state="s"
+            username="jane",
+            client=ClientFace(name="Headlamp"),
+            scopes=sentences,
+            action="/approval",
+            state="s",
         )
     )
-    assert [value for value in page.values("value") if value != "s"] == ["approve", "reject"]
-    assert page.values("name").count("approval") == 2
+    assert [value for value in page.values("value") if value != "s"] == [
+        "approve",
+        "reject",
+        "switch",
+    ]
+    assert page.values("name").count("approval") == 3
     for text in ["jane", "Headlamp", *sentences]:
         assert text in page.text
 

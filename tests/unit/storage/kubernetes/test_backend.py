@@ -393,3 +393,61 @@ async def test_a_watch_that_nobody_holds_ends() -> None:
         await asyncio.sleep(0.05)
         assert len(asyncio.all_tasks()) < others
         assert server.count("GET") >= 2
+
+
+STATES = "/apis/state.kube-idp.dev/v1beta1/namespaces/ns/userstates"
+
+
+async def test_what_people_wrote_into_a_shared_object_is_left_as_it_is() -> None:
+    async with opened() as (server, backend):
+        written: dict[str, Any] = {
+            "metadata": {"name": "a", "labels": {"team": "x"}, "annotations": {"note": "mine"}},
+            "spec": {"connector": "ldap", "userID": "7", "locked": True, "notBefore": "later"},
+        }
+        server.put(f"{STATES}/a", written)
+        found = await backend.read("user-states", "a")
+        assert found.columns == {"connector": "ldap", "user_id": "7", "not_before": "later"}
+        assert not found.sealed
+
+        changed = Document(
+            name="a",
+            columns={**found.columns, "user": "jane"},
+            sealed="s",
+            version=found.version,
+        )
+        stored = await backend.replace("user-states", changed)
+
+        kept = server.objects[f"{STATES}/a"]
+        assert kept["spec"] == {**written["spec"], "user": "jane", "sealed": "s"}
+        assert kept["metadata"]["labels"] == {"team": "x"}
+        assert kept["metadata"]["annotations"] == {"note": "mine"}
+        assert stored.sealed == "s"
+        with pytest.raises(Conflict):
+            await backend.replace("user-states", changed)
+
+
+async def test_columns_that_are_labels_are_found_whatever_the_schema_keeps() -> None:
+    async with opened() as (server, backend):
+        columns = {"user": "jane", "session": "s1", "person": "p1", "session_ended": ""}
+        await backend.create(KIND, document(**columns))
+        await backend.create(KIND, document("b", user="jane"))
+        held = server.objects[f"{GRANTS}/a"]
+        assert held["metadata"]["labels"] == {
+            "kube-idp.dev/session": "s1",
+            "kube-idp.dev/person": "p1",
+        }
+        assert held["spec"] == {"user": "jane", "sealed": "ours"}
+        # An older definition keeps no field that it does not know.
+        server.put(f"{GRANTS}/a", {**held, "spec": {"sealed": "ours"}})
+        assert (await backend.read(KIND, "a")).columns == {"session": "s1", "person": "p1"}
+        assert await names(backend, {"session": "s1"}) == ["a"]
+        assert await names(backend, {"person": "p1"}) == ["a"]
+        assert await names(backend, {"session": "s2"}) == []
+
+
+async def test_a_value_that_no_label_can_hold_is_left_out_and_found_nowhere() -> None:
+    async with opened() as (server, backend):
+        for number, odd in enumerate(("a b", "x" * 64, "-a", "a,b=c")):
+            await backend.create(KIND, document(f"n{number}", session=odd))
+            assert "labels" not in server.objects[f"{GRANTS}/n{number}"]["metadata"]
+            assert await names(backend, {"session": odd}) == []
