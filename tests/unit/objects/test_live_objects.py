@@ -60,13 +60,14 @@ class World:
     leadership: HandLeadership = field(default_factory=HandLeadership)
     counted: Counted = field(default_factory=Counted)
     clock: HandClock = field(default_factory=HandClock)
+    static: Client = STATIC
 
     def build(self, *, generates: bool = False) -> LiveObjects:
         return live_objects(
             self.store,
             self.leadership,
             settings=ObjectSettings(
-                static_clients={STATIC.id: STATIC},
+                static_clients={self.static.id: self.static},
                 static_users=[ROOT],
                 client_terms=TERMS,
                 generates_secrets=generates,
@@ -141,6 +142,36 @@ async def test_clients_come_change_and_go(world: World) -> None:
         world.store.delete("oidc-clients", "cli")
         await soon(lambda: "cli" not in live.clients)
         assert world.counted.news["oidc-clients"] >= 6
+
+
+@pytest.mark.covers("CV-33")
+async def test_a_client_that_is_switched_off_is_not_served_and_keeps_its_id(world: World) -> None:
+    cli = {"clientID": "cli", "public": True}
+    async with world.running() as live:
+        world.store.apply("oidc-clients", "cli", cli)
+        await soon(lambda: "cli" in live.clients)
+        world.store.apply("oidc-clients", "cli", {**cli, "disabled": True})
+        await soon(lambda: "cli" not in live.clients)
+        await soon(lambda: world.condition("oidc-clients", "cli", "Ready") == ("False", "Disabled"))
+        world.store.apply("oidc-clients", "thief", cli)
+        await soon(
+            lambda: world.condition("oidc-clients", "thief", "Ready") == ("False", "Conflict")
+        )
+        assert "cli" not in live.clients
+        world.store.apply("oidc-clients", "cli", cli)
+        await soon(lambda: "cli" in live.clients)
+        assert not live.clients["cli"].disabled
+
+
+@pytest.mark.covers("CV-33")
+async def test_nobody_takes_the_id_of_a_client_that_the_file_switches_off(world: World) -> None:
+    world.static = replace(STATIC, disabled=True)
+    async with world.running() as live:
+        world.store.apply("oidc-clients", "thief", {"clientID": STATIC.id, "public": True})
+        await soon(
+            lambda: world.condition("oidc-clients", "thief", "Ready") == ("False", "Conflict")
+        )
+        assert dict(live.clients) == {}
 
 
 async def test_it_is_not_complete_before_every_list_and_every_secret(world: World) -> None:
