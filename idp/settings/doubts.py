@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from idp.settings.client_doubts import policy_doubts
 from idp.settings.draft import Draft, Finding
 from idp.settings.model import Settings
 from idp.settings.people import StaticClient
@@ -15,7 +16,11 @@ SHORTEST_SECRET = 16
 def warn_of_doubts(draft: Draft, settings: Settings) -> None:
     """Note all warnings about valid settings in the draft."""
     for i, client in enumerate(settings.static_clients):
-        for finding in _client_doubts(settings, client, ("staticClients", i)):
+        place: KeyPath = ("staticClients", i)
+        for finding in (
+            *_client_doubts(settings, client, place),
+            *policy_doubts(settings, client, place, all_are_here=not _has_objects(settings)),
+        ):
             draft.warn(finding.path, finding.message)
         for j, uri in enumerate(client.redirect_uris):
             if doubt := doubt_about(uri):
@@ -30,11 +35,12 @@ def warn_of_doubts(draft: Draft, settings: Settings) -> None:
 
 
 def _client_doubts(settings: Settings, client: StaticClient, place: KeyPath) -> Iterator[Finding]:
-    if client.secret and len(client.secret.get_secret_value()) < SHORTEST_SECRET:
-        yield Finding(
-            (*place, "secret"),
-            f"is shorter than {SHORTEST_SECRET} characters and may be guessed",
-        )
+    for key, secret in (("secret", client.secret), ("previousSecret", client.previous_secret)):
+        if secret and len(secret.get_secret_value()) < SHORTEST_SECRET:
+            yield Finding(
+                (*place, key),
+                f"is shorter than {SHORTEST_SECRET} characters and may be guessed",
+            )
     by_itself = "client_credentials" in settings.oauth2.grant_types and not client.public
     if not client.redirect_uris and client.public:
         yield Finding(

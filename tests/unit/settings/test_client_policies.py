@@ -252,3 +252,44 @@ def test_longer_lives_are_for_clients_of_a_provider_that_remembers_for_so_long(
     assert read("expiry: {idTokens: 2h}").longest_tokens == timedelta(hours=2)
     (problem,) = refuse("expiry: {longestTokens: 30m}")
     assert problem.message == "is shorter than `expiry.idTokens`"
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "text"),
+    [
+        ({"grantTypes": ["client_credentials"]}, "grantTypes[0]", "not among `oauth2.grantTypes`"),
+        ({"allowedConnectors": ["ldap"]}, "allowedConnectors[0]", "is the id of no connector"),
+        ({"allowedAudiences": ["ghost"]}, "allowedAudiences[0]", "is the id of no client"),
+        ({"ssoSharedWith": ["app", "ghost"]}, "ssoSharedWith[1]", "is the id of no client"),
+        ({"allowedScopes": ["email"]}, "allowedScopes", "does not hold `openid`"),
+        ({"previousSecret": "short"}, "previousSecret", "is shorter than 16 characters"),
+    ],
+)
+def test_what_is_probably_not_meant_is_warned_of(
+    read: Read, said: dict[str, Any], field: str, text: str
+) -> None:
+    rest = "oauth2: {}\nconnectors: []\nenablePasswordDB: true\n"
+    fragment = said_of_app({"secret": "0123456789abcdef", **said}) + rest
+    found = [each for each in read(fragment).warnings if each.path.startswith("staticClients")]
+    (warning,) = found
+    assert warning.path == f"staticClients[0].{field}"
+    assert text in warning.message
+
+
+def test_offline_access_that_cannot_be_is_warned_of(read: Read) -> None:
+    fragment = said_of_app({"secret": "0123456789abcdef", "offlineAccess": "always"})
+    rest = "oauth2: {grantTypes: [authorization_code]}\nenablePasswordDB: true\n"
+    messages = [each.message for each in read(fragment + rest).warnings]
+    assert any("`refresh_token` is not among" in message for message in messages)
+
+
+def test_what_is_meant_is_not_warned_of(read: Read) -> None:
+    said = {
+        "secret": "0123456789abcdef",
+        "allowedConnectors": ["local"],
+        "ssoSharedWith": ["*"],
+        "allowedAudiences": ["app"],
+        "allowedScopes": ["openid"],
+    }
+    warnings = read(said_of_app(said) + "enablePasswordDB: true\n").warnings
+    assert [each for each in warnings if each.path.startswith("staticClients")] == []
