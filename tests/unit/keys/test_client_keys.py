@@ -70,7 +70,7 @@ PASSED_OVER: list[Any] = [
 
 @pytest.mark.covers("CV-16", "CV-12")
 @pytest.mark.spec("RFC 7517", "5")
-@pytest.mark.parametrize("member", PASSED_OVER, ids=lambda each: str(each)[:50])
+@pytest.mark.parametrize("member", PASSED_OVER, ids=range(len(PASSED_OVER)))
 def test_what_cannot_verify_a_signature_is_passed_over(member: Any) -> None:
     (key,) = read_key_set(a_set(member, public("ES256")))
     assert key.kid == "ES256-first"
