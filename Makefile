@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 CODE := idp connectors storage tests bench examples
 
 # Tests with servers of their own that bear company; end to end nobody else may take the processor.
-BESIDE := tests/storage tests/charts tests/unit
+BESIDE := tests/storage tests/charts tests/connectors tests/unit
 
 .DEFAULT_GOAL := help
 .PHONY: help run check lint types contracts unit test test-setup faults fuzz bench format lock clean
