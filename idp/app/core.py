@@ -15,6 +15,7 @@ from idp.grants.recent import RecentGrants
 from idp.keys.jwks import new_signing_key
 from idp.keys.seal import SealingKeys
 from idp.log import AuditLog
+from idp.login.connectors import LiveConnectors
 from idp.metrics import Metrics
 from idp.oauth.client import Clients
 from idp.oauth.standing import Standings
@@ -28,7 +29,7 @@ from storage.records import Grant, KeyRing, SigningKey, UsedAssertion, UserState
 R = TypeVar("R", bound=Record)
 
 Connectors = Mapping[str, PasswordConnector]
-"""All connectors by id."""
+"""Connectors by id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class Core:
     sealing: SealingKeys
     backend: Backend
     clients: Clients
-    connectors: Connectors
+    connectors: LiveConnectors
     standings: Standings
     outbound: Outbound
     recent: RecentGrants = field(default_factory=RecentGrants)

@@ -12,12 +12,12 @@ from starlette.types import ASGIApp
 
 from connectors.passwords import PasswordHasher
 from idp.app.background import store_jobs
+from idp.app.connectors import live_connectors
 from idp.app.core import Core, Surroundings
 from idp.app.people import People, people_of_file, people_of_objects
 from idp.app.store import Store, open_memory, open_sqlite
 from idp.app.values import (
     LEEWAY,
-    connectors_of,
     cors_of,
     outbound_of,
     rotation_pace,
@@ -107,7 +107,7 @@ class Provider:
             sealing=store.sealing,
             backend=outside.wrap_backend(store.backend),
             clients=people.clients,
-            connectors=outside.wrap_connectors(connectors_of(settings, people.users, hasher)),
+            connectors=live_connectors(settings, outside, users=people.users, hasher=hasher),
             standings=outside.wrap_standings(people.standings),
             outbound=outbound,
         )

@@ -32,7 +32,7 @@ def session_parts(core: Core, ended: EndedGrants) -> SessionParts | None:
             grants=core.grants,
             ended=ended.sessions,
             standings=core.standings,
-            connectors=core.connectors.get,
+            connectors=core.connectors.connector,
             policy=session_policy(settings),
             clock=outside.clock,
             audit=core.audit,

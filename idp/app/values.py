@@ -6,9 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 
-from connectors.base import PasswordConnector
-from connectors.local import LocalConnector, LocalUser, LocalUsers
-from connectors.passwords import PasswordHasher
+from connectors.local import LocalUser
 from idp.app.core import Core
 from idp.keys.reseal import ResealPace
 from idp.keys.ring import RotationPolicy
@@ -21,7 +19,6 @@ from idp.settings import Settings, StaticClient
 from idp.tokens.refresh import RefreshPolicy
 from idp.tokens.session import SessionLife
 from idp.transport.outbound import Outbound
-from idp.web.authorize import ConnectorInfo
 from idp.web.cors import Cors
 from idp.web.documents import discovery_paths
 from idp.web.middleware import HostCheck
@@ -55,16 +52,6 @@ def _client_of(said: StaticClient) -> Client:
     return said.said_of(client)
 
 
-def connector_infos(settings: Settings) -> list[ConnectorInfo]:
-    infos = [
-        ConnectorInfo(id=connector.id, name=connector.name, type=connector.type)
-        for connector in settings.connectors
-    ]
-    if settings.enable_password_db:
-        infos.append(ConnectorInfo(id=LOCAL, name="Email", type="local"))
-    return infos
-
-
 def local_users_of(settings: Settings) -> list[LocalUser]:
     return [
         LocalUser(
@@ -81,17 +68,9 @@ def local_users_of(settings: Settings) -> list[LocalUser]:
     ]
 
 
-def connectors_of(
-    settings: Settings, users: Callable[[], LocalUsers], hasher: PasswordHasher
-) -> dict[str, PasswordConnector]:
-    if not settings.enable_password_db:
-        return {}
-    return {LOCAL: LocalConnector(users=users, verify=hasher.verify)}
-
-
 def step_policy(core: Core) -> StepPolicy:
     return StepPolicy(
-        connector_ids=tuple(info.id for info in connector_infos(core.settings)),
+        connector_ids=core.connectors,
         skip_approval=core.settings.oauth2.skip_approval_screen,
         always_choose=core.settings.oauth2.always_show_login_screen,
     )

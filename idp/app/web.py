@@ -13,7 +13,6 @@ from starlette.types import ASGIApp
 from idp.app.core import Core, Surroundings
 from idp.app.sessions import SessionParts, session_parts, single_sign_on
 from idp.app.values import (
-    connector_infos,
     cors_of,
     host_check,
     origin_of,
@@ -195,7 +194,7 @@ def _login_parts(
         code_lifetime=settings.expiry.auth_codes,
         refresh_policy=refresh_policy(settings),
         refresh_served="refresh_token" in settings.oauth2.grant_types,
-        connectors=core.connectors.get,
+        connectors=core.connectors.connector,
         audit=core.audit,
         on_created=core.recent.put,
         standings=core.standings,
@@ -205,7 +204,6 @@ def _login_parts(
     form = LoginForm(
         base_path=core.base_path,
         connectors=core.connectors,
-        names={info.id: info.name for info in connector_infos(settings)},
         clients=core.clients,
         states=states,
         cookies=cookies,
@@ -266,7 +264,7 @@ def _authorize_endpoint(
         request_objects=request_objects,
         steps=step_policy(core),
         states=form.states,
-        connectors={info.id: info for info in connector_infos(core.settings)},
+        connectors=core.connectors,
         form=form,
         renderer=renderer,
         new_name=lambda: core.outside.random(16).hex(),
@@ -344,7 +342,7 @@ def _grants(
         RefreshTokenGrant(
             lookup=lookup,
             issuer=tokens,
-            connectors=core.connectors.get,
+            connectors=core.connectors.connector,
             policy=policy,
             clock=clock,
             audit=audit,

@@ -1,8 +1,9 @@
 """What comes next in a login: choose a connector, type a password, approve, or be done."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from idp.login.connectors import ConnectorGone
 from idp.oauth import prompt
 from idp.oauth.authorize import AuthorizationRequest, Refused
 from idp.oauth.client import Client
@@ -24,9 +25,9 @@ class SignInWith:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepPolicy:
-    """What the operator decided about the steps."""
+    """What the operator decided about the steps. `connector_ids` are those of this moment."""
 
-    connector_ids: Sequence[str]
+    connector_ids: Collection[str]
     skip_approval: bool
     always_choose: bool
 
@@ -74,6 +75,12 @@ def known_connector(connector_id: str, policy: StepPolicy) -> str:
             "The connector_id in the address is not one of this provider's connectors.",
         )
     return connector_id
+
+
+def check_still_offered(connector_id: str, policy: StepPolicy) -> None:
+    """Raise ConnectorGone if somebody signed in with a connector that was withdrawn since."""
+    if connector_id not in policy.connector_ids:
+        raise ConnectorGone
 
 
 def needs_approval(request: AuthorizationRequest, policy: StepPolicy, client: Client) -> bool:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.login.state import OtherBrowser
+from idp.login.steps import check_still_offered
 from idp.oauth.authorize import Refused, check_target
 from idp.oauth.errors import AccessDenied
 from idp.web.ending import Ending
@@ -28,7 +29,7 @@ class ApprovalEndpoint:
     new_name: Callable[[], str]
 
     async def __call__(self, request: Request) -> Response:
-        """Return the redirect to the client. Raises Refused and state errors."""
+        """Return the redirect to the client. Raises Refused, ConnectorGone and state errors."""
         check_same_origin(request, self.origin)
         fields = await read_page_form(request)
         browser = self.form.cookies.read(request)
@@ -38,6 +39,7 @@ class ApprovalEndpoint:
         if browser is None:
             raise OtherBrowser
         check_target(approval.login.request.target, self.ending.clients)
+        check_still_offered(approval.login.connector_id, self.ending.steps)
         match fields.get("approval"):
             case "approve":
                 return await self.ending.approved(approval, self.ending.arrived(request, browser))

@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from connectors.base import ConnectorUnavailable
 from idp.grants.base import RETRY_AFTER
+from idp.login.connectors import OfferedConnector
 from idp.login.state import LoginState, LoginStates
 from idp.login.steps import Choose, StepPolicy, known_connector, next_step
 from idp.oauth import prompt
@@ -34,15 +35,6 @@ from storage.base import SealUnknown, StorageUnavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectorInfo:
-    """What the pages show of a connector."""
-
-    id: str
-    name: str
-    type: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizeEndpoint:
     """The authorization endpoint (RFC 6749 section 3.1, OIDC Core section 3.1.2.1)."""
 
@@ -51,7 +43,7 @@ class AuthorizeEndpoint:
     request_objects: RequestObjects
     steps: StepPolicy
     states: LoginStates
-    connectors: Mapping[str, ConnectorInfo]
+    connectors: Mapping[str, OfferedConnector]
     form: LoginForm
     renderer: Renderer
     new_name: Callable[[], str]
@@ -140,13 +132,14 @@ class AuthorizeEndpoint:
     def _chooser(self, client: Client, query: str) -> Response:
         choices = [
             ConnectorChoice(
-                id=info.id,
-                name=info.name,
-                type=info.type,
-                url=f"{self.base_path}/auth/{quote(info.id, safe='')}?{quote(query, safe=_QUERY)}",
+                id=offered.id,
+                name=offered.name,
+                type=offered.type,
+                url=f"{self.base_path}/auth/{quote(offered.id, safe='')}"
+                f"?{quote(query, safe=_QUERY)}",
             )
-            for info in self.connectors.values()
-            if may_sign_in_with(client, info.id)
+            for offered in self.connectors.values()
+            if may_sign_in_with(client, offered.id)
         ]
         return self.renderer.html(
             self.renderer.pages.chooser(client_name=client.name, connectors=choices)

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from connectors.base import AccessRefused, AccountLocked, ConnectorUnavailable
 from idp.grants.base import RETRY_AFTER, retry_after, store_is_away
 from idp.log import log_event, request_id_var
+from idp.login.connectors import ConnectorGone
 from idp.login.finish import AlreadyUsed
 from idp.login.session_keeper import SessionOver
 from idp.login.state import OtherBrowser, StateBroken, StateExpired
@@ -109,6 +110,12 @@ _PAGES: dict[type[Exception], _PageText] = {
         "The directory that knows your account does not answer. Your password was not judged.",
         "Wait a moment, go back and try again. If it stays so, tell an administrator.",
         RETRY_AFTER,
+    ),
+    ConnectorGone: _PageText(
+        400,
+        "This way to sign in is gone",
+        "An administrator removed it while you were signing in.",
+        _START_AGAIN,
     ),
     SealUnknown: _PageText(
         503,

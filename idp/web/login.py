@@ -18,6 +18,7 @@ from connectors.base import (
 )
 from idp.clock import Clock
 from idp.log import AuditLog
+from idp.login.connectors import OfferedConnector, offered
 from idp.login.state import ApprovalState, LoginState, LoginStates, StateBroken
 from idp.login.throttle import AccountThrottled, Reservation, Throttle
 from idp.login.usernames import UsernameRefused, as_typed, throttle_name
@@ -53,8 +54,7 @@ class LoginForm:
     """
 
     base_path: str
-    connectors: Mapping[str, PasswordConnector]
-    names: Mapping[str, str]
+    connectors: Mapping[str, OfferedConnector]
     clients: Clients
     states: LoginStates
     cookies: BrowserCookies
@@ -92,12 +92,12 @@ class LoginForm:
         error: str | None,
         remembered: bool,
     ) -> Response:
-        connector_id = state.connector_id
+        offer = offered(self.connectors, state.connector_id)
         target = state.request.target
         page = self.renderer.pages.login(
-            connector_name=self.names[connector_id] if len(self.names) > 1 else None,
-            username_prompt=self.connectors[connector_id].username_prompt,
-            action=f"{self.base_path}/auth/{quote(connector_id, safe='')}/login",
+            connector_name=offer.name if len(self.connectors) > 1 else None,
+            username_prompt=offer.connector.username_prompt,
+            action=f"{self.base_path}/auth/{quote(offer.id, safe='')}/login",
             state=sealed,
             filled=Filled(
                 username=username,
@@ -189,6 +189,7 @@ class LoginEndpoint:
     async def _sign_in(self, attempt: _Attempt, source: str) -> tuple[str, Identity]:
         """Return the account that was tried and who it is, behind the throttle."""
         connector_id = attempt.state.connector_id
+        connector = offered(self.form.connectors, connector_id).connector
         try:
             account = f"{connector_id}\n{throttle_name(attempt.username)}"
         except UsernameRefused:
@@ -201,10 +202,11 @@ class LoginEndpoint:
         reservation = self.throttle.reserve(
             account=account, source=source, device=attempt.browser.id if known else None
         )
-        return account, await self._ask(attempt, reservation)
+        return account, await self._ask(attempt, connector, reservation)
 
-    async def _ask(self, attempt: _Attempt, reservation: Reservation) -> Identity:
-        connector = self.form.connectors[attempt.state.connector_id]
+    async def _ask(
+        self, attempt: _Attempt, connector: PasswordConnector, reservation: Reservation
+    ) -> Identity:
         with reservation:
             try:
                 identity = await connector.login(as_typed(attempt.username), attempt.password)

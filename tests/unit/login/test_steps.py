@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from idp.login.connectors import ConnectorGone
 from idp.login.steps import (
     Choose,
     SignInWith,
     StepPolicy,
+    check_still_offered,
     known_connector,
     needs_approval,
     next_step,
@@ -83,6 +85,21 @@ def test_a_connector_that_does_not_exist_is_a_page(connector_id: str) -> None:
     )
     with pytest.raises(Untrusted):
         known_connector(connector_id, TWO)
+
+
+def test_the_policy_follows_the_connectors_of_the_moment() -> None:
+    offered = {"ldap": 1}
+    policy = replace(ONE, connector_ids=offered)
+    check_still_offered("ldap", policy)
+    assert next_step(asking(), policy, APP) == SignInWith("ldap")
+    offered["other"] = 2
+    assert next_step(asking(), policy, APP) == Choose()
+    del offered["ldap"]
+    assert next_step(asking(), policy, APP) == SignInWith("other")
+    with pytest.raises(ConnectorGone):
+        check_still_offered("ldap", policy)
+    with pytest.raises(Untrusted):
+        next_step(asking(connector_id="ldap"), policy, APP)
 
 
 @pytest.mark.parametrize(
