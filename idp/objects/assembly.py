@@ -18,7 +18,7 @@ from idp.objects.conditions import WORDS
 from idp.objects.follower import ObjectFollower
 from idp.objects.live import LiveClients, LiveStandings, LiveUsers
 from idp.objects.reporting import report_refusals
-from idp.objects.roster import Roster, Rules
+from idp.objects.roster import Roster, Rules, at_most_one, with_one_secret
 from idp.objects.secret_maker import MakingPace, SecretMaker
 from idp.objects.secret_shelf import SecretShelf, ShelfPace, want_secrets
 from idp.objects.status_writer import StatusWriter, WritingPace
@@ -190,9 +190,11 @@ def _client_rules(settings: ObjectSettings) -> Rules[Client]:
 
     return Rules(
         kind="oidc-clients",
-        judge=partial(judge_client, generates=generates, terms=settings.client_terms),
+        judge=with_one_secret(
+            partial(judge_client, generates=generates, terms=settings.client_terms)
+        ),
         claims=client_claims,
-        need=partial(client_need, generates=generates),
+        needs=at_most_one(partial(client_need, generates=generates)),
         taken=is_taken,
     )
 
@@ -202,9 +204,9 @@ def _user_rules(settings: ObjectSettings) -> Rules[LocalUser]:
     static |= {Claim(USER_ID, user.user_id) for user in settings.static_users}
     return Rules(
         kind="local-users",
-        judge=partial(judge_user, signs_in=settings.signs_in_local_users),
+        judge=with_one_secret(partial(judge_user, signs_in=settings.signs_in_local_users)),
         claims=user_claims,
-        need=user_need,
+        needs=at_most_one(user_need),
         taken=static.__contains__,
     )
 

@@ -59,7 +59,7 @@ class Condition:
 
 def conditions_of(entry: Entry[Any], words: Words) -> tuple[Condition, ...]:
     """Return the conditions of an object; nothing while its Secret has not been read yet."""
-    if entry.state == "waiting" or (entry.need is not None and entry.secret is None):
+    if entry.state == "waiting" or None in entry.secrets:
         return ()
     conflict = _conflict(entry, words)
     secret = _secret_ready(entry)
@@ -87,9 +87,10 @@ def status_of(
             for condition in conditions
         ],
     }
-    generated = entry.need is not None and entry.need.is_generated
-    if generated and any(c.type == "SecretReady" and c.status == "True" for c in conditions):
-        status["secretName"] = entry.need.name if entry.need else ""
+    generated = entry.generated
+    is_made = any(c.type == "SecretReady" and c.status == "True" for c in conditions)
+    if generated is not None and is_made:
+        status["secretName"] = generated.name
     return status
 
 
@@ -127,21 +128,25 @@ def _ready(entry: Entry[Any], words: Words, conflict: Condition) -> Condition:
 
 
 def _secret_ready(entry: Entry[Any]) -> Condition | None:
-    if entry.need is None:
+    if not entry.needs:
         return None
     bad = _bad_secret(entry)
     if bad is None:
-        message = f"The Secret `{entry.need.name}` was read."
+        names = dict.fromkeys(f"`{need.name}`" for need in entry.needs)
+        verb = "was" if len(names) == 1 else "were"
+        message = f"The Secret{'s' * (len(names) > 1)} {', '.join(names)} {verb} read."
         return Condition("SecretReady", "True", "SecretFound", message)
+    generated = entry.generated
     hindered = entry.rivals or entry.judged.problems
-    if entry.need.is_generated and bad.reason == NOT_FOUND and hindered:
-        message = f"The Secret `{entry.need.name}` is made once nothing else is wrong."
+    if generated is not None and bad.reason == NOT_FOUND and hindered:
+        message = f"The Secret `{generated.name}` is made once nothing else is wrong."
         return Condition("SecretReady", "False", bad.reason, message)
     return Condition("SecretReady", "False", bad.reason, _sentences([bad.message]))
 
 
 def _bad_secret(entry: Entry[Any]) -> BadSecret | None:
-    return entry.secret if isinstance(entry.secret, BadSecret) else entry.judged.bad_secret
+    bad = (secret for secret in entry.secrets if isinstance(secret, BadSecret))
+    return next(bad, entry.judged.bad_secret)
 
 
 def _conflict(entry: Entry[Any], words: Words) -> Condition:

@@ -25,6 +25,7 @@ from idp.objects.verdicts import (
     Rival,
     SecretNeed,
     SecretReading,
+    Secrets,
     State,
 )
 from storage.objects import Gone, Listed, ObjectKind, ObjectNews, Put, WrittenObject
@@ -38,10 +39,29 @@ class Rules(Generic[T]):
     """How objects of a kind are judged. `taken` tells what the configuration file holds."""
 
     kind: ObjectKind
-    judge: Callable[[WrittenObject, SecretReading | None], Judged[T]]
+    judge: Callable[[WrittenObject, Secrets], Judged[T]]
     claims: Callable[[WrittenObject], tuple[Claim, ...]] = lambda _: ()
-    need: Callable[[WrittenObject], SecretNeed | None] = lambda _: None
+    needs: Callable[[WrittenObject], tuple[SecretNeed, ...]] = lambda _: ()
     taken: Callable[[Claim], bool] = lambda _: False
+
+
+def with_one_secret(
+    judge: Callable[[WrittenObject, SecretReading | None], Judged[T]],
+) -> Callable[[WrittenObject, Secrets], Judged[T]]:
+    """Return the judgement of objects that need no more than one Secret."""
+    return lambda written, secrets: judge(written, next(iter(secrets), None))
+
+
+def at_most_one(
+    need: Callable[[WrittenObject], SecretNeed | None],
+) -> Callable[[WrittenObject], tuple[SecretNeed, ...]]:
+    """Return the needs of objects that need no more than one Secret."""
+
+    def needs(written: WrittenObject) -> tuple[SecretNeed, ...]:
+        found = need(written)
+        return () if found is None else (found,)
+
+    return needs
 
 
 class Roster(Generic[T]):
@@ -88,11 +108,11 @@ class Roster(Generic[T]):
 
     def secret_changed(self, need: SecretNeed) -> list[Change[T]]:
         """Judge again whoever needs this of a Secret; return what is different now."""
-        secret = self._read_secret(need)
         before = {name: self._entries[name] for name in self._needing.get(need, ())}
         for name, entry in before.items():
-            judged = self._judged(entry.written, secret)
-            self._entries[name] = replace(entry, secret=secret, judged=judged)
+            secrets = self._read_secrets(entry.needs)
+            judged = self._judged(entry.written, secrets)
+            self._entries[name] = replace(entry, secrets=secrets, judged=judged)
         return self._changes(before)
 
     def _update(self, came: Iterable[WrittenObject], gone: Iterable[str]) -> list[Change[T]]:
@@ -117,18 +137,18 @@ class Roster(Generic[T]):
 
     def _enter(self, written: WrittenObject) -> tuple[Claim, ...]:
         try:
-            claims, need = self._rules.claims(written), self._rules.need(written)
+            claims, needs = self._rules.claims(written), self._rules.needs(written)
         except Exception as error:
-            claims, need = (), None
+            claims, needs = (), ()
             self._report(written, error)
-        secret = None if need is None else self._read_secret(need)
-        judged = self._judged(written, secret)
+        secrets = self._read_secrets(needs)
+        judged = self._judged(written, secrets)
         self._entries[written.name] = Entry(
-            written=written, judged=judged, claims=claims, need=need, secret=secret
+            written=written, judged=judged, claims=claims, needs=needs, secrets=secrets
         )
         for claim in claims:
             self._claimants[claim].add(written.name)
-        if need is not None:
+        for need in needs:
             self._needing[need].add(written.name)
         return claims
 
@@ -136,14 +156,17 @@ class Roster(Generic[T]):
         entry = self._entries.pop(name)
         for claim in entry.claims:
             _discard(self._claimants, claim, name)
-        if entry.need is not None:
-            _discard(self._needing, entry.need, name)
+        for need in entry.needs:
+            _discard(self._needing, need, name)
         return entry.claims
 
-    def _judged(self, written: WrittenObject, secret: SecretReading | None) -> Judged[T]:
+    def _read_secrets(self, needs: tuple[SecretNeed, ...]) -> Secrets:
+        return tuple(self._read_secret(need) for need in needs)
+
+    def _judged(self, written: WrittenObject, secrets: Secrets) -> Judged[T]:
         """Return the judgement; one object that we cannot even judge must not stop the others."""
         try:
-            return self._rules.judge(written, secret)
+            return self._rules.judge(written, secrets)
         except Exception as error:
             self._report(written, error)
             return Judged(value=None, problems=("The object is of a form that nothing can read.",))

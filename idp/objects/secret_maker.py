@@ -87,10 +87,11 @@ class SecretMaker:
             if not due:
                 break
             entry = self._roster.entry(due[0])
-            if entry is not None and entry.need is not None and is_being_made(entry):
+            need = None if entry is None else entry.generated
+            if entry is not None and need is not None and is_being_made(entry):
                 # Until it has been read again; then nothing is due any more.
                 self._schedule.hasten(due[0], self._monotonic() + self._pace.retry)
-                await self._make(entry.written, entry.need)
+                await self._make(entry.written, need)
                 await self._pause(self._pace.gap)
 
     async def _make(self, owner: WrittenObject, need: SecretNeed) -> None:

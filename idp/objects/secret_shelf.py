@@ -204,12 +204,14 @@ class SecretShelf:
 def want_secrets(shelf: SecretShelf, roster: Roster[T], changes: Sequence[Change[T]]) -> None:
     """Let the shelf read what changed objects need, and nothing that nobody needs any more."""
     for change in changes:
-        old = None if change.old is None else change.old.need
-        new = None if change.new is None else change.new.need
-        if change.new is not None and new is not None and _is_worth_reading(change):
-            shelf.want(new)
-        if old is not None and old != new and not roster.is_needed(old):
-            shelf.forget(old)
+        old = () if change.old is None else change.old.needs
+        new = () if change.new is None else change.new.needs
+        if _is_worth_reading(change):
+            for need in new:
+                shelf.want(need)
+        for need in old:
+            if need not in new and not roster.is_needed(need):
+                shelf.forget(need)
 
 
 def _is_worth_reading(change: Change[T]) -> bool:
@@ -222,4 +224,6 @@ def _is_worth_reading(change: Change[T]) -> bool:
         return True
     if old.written is new.written:
         return False
-    return old.written.spec != new.written.spec or not isinstance(new.secret, GoodSecret)
+    if old.written.spec != new.written.spec:
+        return True
+    return not all(isinstance(secret, GoodSecret) for secret in new.secrets)

@@ -56,6 +56,12 @@ class BadSecret:
 
 SecretReading = GoodSecret | BadSecret
 
+Secrets = tuple[SecretReading | None, ...]
+"""What was last read of each Secret that an object needs, in the order of its needs.
+
+None stands for one that nobody has read yet.
+"""
+
 NOT_FOUND = "SecretNotFound"
 """The reason of a BadSecret that is not there at all."""
 
@@ -94,8 +100,8 @@ class Entry(Generic[T]):
     written: WrittenObject
     judged: Judged[T]
     claims: tuple[Claim, ...] = ()
-    need: SecretNeed | None = None
-    secret: SecretReading | None = None
+    needs: tuple[SecretNeed, ...] = ()
+    secrets: Secrets = ()
     rivals: tuple[Rival, ...] = ()
 
     @property
@@ -112,14 +118,20 @@ class Entry(Generic[T]):
             return "refused"
         if self.judged.value is not None:
             return "ready"
-        return "waiting" if self.need is not None and self.secret is None else "refused"
+        return "waiting" if None in self.secrets else "refused"
+
+    @property
+    def generated(self) -> SecretNeed | None:
+        """Return the Secret that the server makes for the object, if it makes one."""
+        return next((need for need in self.needs if need.is_generated), None)
 
 
 def is_being_made(entry: Entry[T]) -> bool:
     """Return whether a client lacks nothing but a Secret that the server makes."""
-    need, secret = entry.need, entry.secret
-    if need is None or not need.is_generated or entry.rivals or entry.judged.problems:
+    need = entry.generated
+    if need is None or entry.rivals or entry.judged.problems:
         return False
+    secret = entry.secrets[entry.needs.index(need)]
     return isinstance(secret, BadSecret) and secret.reason == NOT_FOUND
 
 

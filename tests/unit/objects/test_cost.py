@@ -8,7 +8,7 @@ from functools import partial
 
 from connectors.local import LocalUser
 from idp.objects.live import LiveUsers
-from idp.objects.roster import Roster, Rules
+from idp.objects.roster import Roster, Rules, at_most_one, with_one_secret
 from idp.objects.users import judge_user, user_claims, user_need
 from storage.objects import Gone, Listed, ObjectNews, Put, WrittenObject
 from tests.kit.connectors import cheap_hash
@@ -39,9 +39,9 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 def test_ten_thousand_users() -> None:
     rules = Rules(
         kind="local-users",
-        judge=partial(judge_user, signs_in=True),
+        judge=with_one_secret(partial(judge_user, signs_in=True)),
         claims=user_claims,
-        need=user_need,
+        needs=at_most_one(user_need),
     )
     roster: Roster[LocalUser] = Roster(rules, lambda _: None)
     live = LiveUsers([], random=secrets.token_bytes)

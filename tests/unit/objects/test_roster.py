@@ -15,9 +15,18 @@ from connectors.local import LocalUser
 from idp.oauth.client import Client
 from idp.objects.clients import client_claims, client_need, judge_client
 from idp.objects.live import LiveClients, LiveUsers
-from idp.objects.roster import Roster, Rules
+from idp.objects.roster import Roster, Rules, at_most_one, with_one_secret
 from idp.objects.users import judge_user, user_claims, user_need
-from idp.objects.verdicts import BadSecret, Claim, Entry, GoodSecret, SecretNeed, SecretReading
+from idp.objects.verdicts import (
+    BadSecret,
+    Claim,
+    Entry,
+    GoodSecret,
+    Judged,
+    SecretNeed,
+    SecretReading,
+    Secrets,
+)
 from storage.objects import Gone, Listed, ObjectNews, Put, WrittenObject
 from tests.kit.connectors import cheap_hash
 from tests.kit.objects import FIRST_CREATED_AT, TERMS, written
@@ -32,9 +41,9 @@ def client_roster(secrets: dict[str, SecretReading] | None = None) -> Roster[Cli
 
     rules = Rules(
         kind="oidc-clients",
-        judge=partial(judge_client, generates=False, terms=TERMS),
+        judge=with_one_secret(partial(judge_client, generates=False, terms=TERMS)),
         claims=client_claims,
-        need=partial(client_need, generates=False),
+        needs=at_most_one(partial(client_need, generates=False)),
         taken=lambda claim: claim.value == STATIC.id,
     )
     return Roster(rules, read)
@@ -43,9 +52,9 @@ def client_roster(secrets: dict[str, SecretReading] | None = None) -> Roster[Cli
 def user_roster() -> Roster[LocalUser]:
     rules = Rules(
         kind="local-users",
-        judge=partial(judge_user, signs_in=True),
+        judge=with_one_secret(partial(judge_user, signs_in=True)),
         claims=user_claims,
-        need=user_need,
+        needs=at_most_one(user_need),
     )
     return Roster(rules, lambda _: None)
 
@@ -137,9 +146,9 @@ def test_an_object_that_was_made_anew_starts_again_as_the_youngest() -> None:
 def test_what_did_not_change_is_not_judged_again() -> None:
     judged: list[str] = []
 
-    def judge(each: WrittenObject, secret: SecretReading | None) -> Any:
+    def judge(each: WrittenObject, _: Secrets) -> Any:
         judged.append(each.name)
-        return judge_client(each, secret, generates=False, terms=TERMS)
+        return judge_client(each, None, generates=False, terms=TERMS)
 
     roster = Roster(Rules(kind="oidc-clients", judge=judge, claims=client_claims), lambda _: None)
     objects = [an_app("a", "a"), an_app("b", "b")]
@@ -151,9 +160,34 @@ def test_what_did_not_change_is_not_judged_again() -> None:
     assert judged == ["a", "b"]
 
 
+def test_an_object_that_needs_several_secrets_is_judged_by_all_of_them() -> None:
+    needs = tuple(SecretNeed(name=name, key="k", field="spec.ref") for name in ("a", "b"))
+    found: dict[str, SecretReading] = {}
+
+    def judge(_: WrittenObject, secrets: Secrets) -> Judged[str]:
+        good = [secret.value for secret in secrets if isinstance(secret, GoodSecret)]
+        return Judged(value=b"".join(good).decode() if len(good) == len(secrets) else None)
+
+    rules = Rules(kind="oidc-clients", judge=judge, needs=lambda _: needs)
+    roster = Roster(rules, lambda need: found.get(need.name))
+    roster.apply(Put(an_app("app")))
+    assert entry(roster, "app").state == "waiting"
+    found["b"] = GoodSecret(b"2")
+    roster.secret_changed(needs[1])
+    assert entry(roster, "app").state == "waiting"
+    found["a"] = GoodSecret(b"1")
+    roster.secret_changed(needs[0])
+    assert entry(roster, "app").served == "12"
+    found["b"] = BadSecret("SecretNotFound", "gone")
+    roster.secret_changed(needs[1])
+    assert entry(roster, "app").state == "refused"
+    roster.apply(Gone("app", "uid-app"))
+    assert not any(map(roster.is_needed, needs))
+
+
 @pytest.mark.covers("K-22")
 def test_an_object_that_cannot_be_judged_stops_no_other() -> None:
-    def judge(each: WrittenObject, _: SecretReading | None) -> Any:
+    def judge(each: WrittenObject, _: Secrets) -> Any:
         if each.name == "bomb":
             raise RecursionError
         return judge_client(each, None, generates=False, terms=TERMS)
@@ -169,8 +203,7 @@ def test_a_secret_that_changes_is_judged_for_whoever_needs_it() -> None:
     roster = client_roster(secrets)
     spec = {"clientID": "app", "secretRef": {"name": "s"}}
     roster.apply(Put(written("oidc-clients", "app", spec)))
-    need = entry(roster, "app").need
-    assert need is not None
+    (need,) = entry(roster, "app").needs
     states = []
     for reading in (GoodSecret(b"0123456789abcdef"), BadSecret("SecretNotFound", "gone")):
         states.append(entry(roster, "app").state)

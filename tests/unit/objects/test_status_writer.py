@@ -10,7 +10,7 @@ import pytest
 
 from idp.objects.clients import client_claims, judge_client
 from idp.objects.conditions import WORDS, conditions_of, status_of
-from idp.objects.roster import Roster, Rules
+from idp.objects.roster import Roster, Rules, with_one_secret
 from idp.objects.status_writer import StatusWriter, WritingPace
 from storage.base import StorageError, StorageUnavailable
 from storage.objects import ObjectEvent, Put, WrittenObject
@@ -63,7 +63,7 @@ class World:
         self.roster = Roster(
             Rules(
                 kind="oidc-clients",
-                judge=partial(judge_client, generates=False, terms=TERMS),
+                judge=with_one_secret(partial(judge_client, generates=False, terms=TERMS)),
                 claims=client_claims,
             ),
             lambda _: None,
