@@ -82,6 +82,27 @@ class Refreshable(Protocol):
         ...
 
 
+@runtime_checkable
+class Probed(Protocol):
+    """A connector that can be asked whether its source of users answers."""
+
+    async def probe(self) -> None:
+        """Return if it does. Raises ConnectorUnavailable, whose text is told to administrators."""
+        ...
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A connector that holds connections."""
+
+    def close(self) -> None:
+        """Take nothing more, and let go of connections as soon as nobody needs them.
+
+        Whoever is being signed in at that moment is signed in to the end.
+        """
+        ...
+
+
 Connector = PasswordConnector | RedirectConnector
 
 

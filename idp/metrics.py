@@ -41,6 +41,20 @@ class Metrics:
             ("connector", "result"),
             registry=registry,
         )
+        self.connector_reachable = Gauge(
+            "idp_connector_reachable",
+            "1 if the connector's source of users answered when last asked, 0 if not, NaN if the"
+            " connector is gone.",
+            ("connector",),
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
+        self.connector_events = Counter(
+            "idp_connector_events",
+            "What a connector noticed of its source of users, by connector and event.",
+            ("connector", "event"),
+            registry=registry,
+        )
         self.token_requests = Counter(
             "idp_token_requests",
             "Answers of the token endpoint by grant type and result (ok or the error code).",

@@ -1,4 +1,4 @@
-"""The port of what people write: clients, users, and what the server answers in their status.
+"""The port of what people write: clients, users, connectors, and what their status answers.
 
 State (`storage.base`) is written by the server and sealed. What stands here is written by people,
 with kubectl or GitOps, in plain text; the server only reads it, and says in `status` and events
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-ObjectKind = Literal["oidc-clients", "local-users", "user-states"]
+ObjectKind = Literal["oidc-clients", "local-users", "identity-connectors", "user-states"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

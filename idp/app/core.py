@@ -4,12 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from prometheus_client import CollectorRegistry
 
 from connectors.base import PasswordConnector
+from connectors.ldap.config import LdapConfig
 from idp.clock import Clock
 from idp.grants.recent import RecentGrants
 from idp.keys.jwks import new_signing_key
@@ -24,6 +25,7 @@ from idp.transport.outbound import Outbound
 from storage.base import Backend, Unreadable
 from storage.collection import Collection, log_unreadable
 from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS, USER_STATES, Kind, Record
+from storage.objects import WrittenObjects
 from storage.records import Grant, KeyRing, SigningKey, UsedAssertion, UserState
 
 R = TypeVar("R", bound=Record)
@@ -32,13 +34,37 @@ Connectors = Mapping[str, PasswordConnector]
 """Connectors by id."""
 
 
+class OpenLdap(Protocol):
+    """Makes the connector of one directory, and asks it nothing yet."""
+
+    def __call__(
+        self,
+        config: LdapConfig,
+        *,
+        name: str,
+        now: Clock,
+        count: Callable[[str], None],
+    ) -> PasswordConnector:
+        """Return the connector; `count` gets names of events, `name` is the connector's in logs."""
+        ...
+
+
+def _open_ldap(
+    config: LdapConfig, *, name: str, now: Clock, count: Callable[[str], None]
+) -> PasswordConnector:
+    # Here, because a provider without a directory need not load the protocol of one.
+    from connectors.ldap.connector import open_ldap
+
+    return open_ldap(config, name=name, now=now, count=count)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What comes from outside: time, randomness, new keys, environment, registries of metrics.
 
     Metrics are kept in `registry` and read from `exposed`; only workers that add theirs up through
-    files have two. The wrappers stand around the store, the connectors and what is said of people,
-    for faults and words that tests inject.
+    files have two. The wrappers stand around the store, the connectors of the configuration, what
+    people write and what is said of people, for faults and words that tests inject.
     """
 
     clock: Clock
@@ -51,6 +77,10 @@ class Surroundings:
     new_key: Callable[[str, datetime], SigningKey] = new_signing_key
     wrap_connectors: Callable[[Connectors], Connectors] = field(default=lambda found: found)
     wrap_standings: Callable[[Standings], Standings] = field(default=lambda said: said)
+    wrap_written: Callable[[WrittenObjects | None], WrittenObjects | None] = field(
+        default=lambda written: written
+    )
+    open_ldap: OpenLdap = _open_ldap
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

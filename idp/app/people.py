@@ -4,14 +4,19 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from connectors.local import LocalUsers
+from idp.app.connectors import open_connector
 from idp.app.core import Surroundings
 from idp.app.values import LOCAL, clients_of, local_users_of
+from idp.login.connectors import LiveConnectors
+from idp.login.reachability import Reach
 from idp.login.usernames import canonical
 from idp.metrics import Metrics
 from idp.oauth.client import Clients, served
 from idp.oauth.standing import NO_STANDINGS, Standings
 from idp.objects import ObjectHooks, live_objects
-from idp.objects.assembly import ObjectSettings, Timing
+from idp.objects.assembly import Timing
+from idp.objects.kinds import ObjectSettings
+from idp.objects.live_connectors import WrittenConnectors
 from idp.objects.verdicts import State
 from idp.settings import KubernetesStorage, Settings
 from idp.settings.client_rules import ClientTerms
@@ -28,6 +33,7 @@ class People:
     """What requests look into, and the jobs that keep it true.
 
     `known` returns once everything was read for the first time; the jobs must be running.
+    `on_reach` is told what became of asking the connector with an id.
     """
 
     clients: Clients
@@ -35,6 +41,7 @@ class People:
     standings: Standings
     jobs: Mapping[str, Job] = field(default_factory=dict)
     known: Callable[[], Awaitable[None]] = _known_at_once
+    on_reach: Callable[[str, Reach], None] = lambda _id, _reach: None
 
 
 def people_of_file(settings: Settings, *, random: Callable[[int], bytes]) -> People:
@@ -49,6 +56,7 @@ def people_of_objects(
     *,
     written: WrittenObjects,
     leadership: Leadership,
+    connectors: LiveConnectors,
     outside: Surroundings,
     metrics: Metrics,
 ) -> People:
@@ -69,10 +77,14 @@ def people_of_objects(
                 algorithms=settings.signer.config.algorithms,
                 longest_tokens=settings.longest_tokens,
             ),
+            static_connectors=tuple(connectors),
             generates_secrets=isinstance(config, KubernetesStorage)
             and config.generate_client_secrets,
             signs_in_local_users=settings.enable_password_db,
             local_connector_id=LOCAL,
+        ),
+        connectors=WrittenConnectors(
+            connectors, lambda each: open_connector(each.id, each.config, outside, metrics)
         ),
         timing=Timing(clock=outside.clock, random=outside.random),
         hooks=ObjectHooks(on_counts=count),
@@ -83,4 +95,5 @@ def people_of_objects(
         standings=live.standings,
         jobs=live.jobs,
         known=live.first_list,
+        on_reach=live.reaches.note,
     )

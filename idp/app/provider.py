@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from connectors.passwords import PasswordHasher
 from idp.app.background import store_jobs
-from idp.app.connectors import live_connectors
+from idp.app.connectors import connector_keeper, live_connectors
 from idp.app.core import Core, Surroundings
 from idp.app.people import People, people_of_file, people_of_objects
 from idp.app.store import Store, open_memory, open_sqlite
@@ -31,6 +31,7 @@ from idp.keys.live import LiveKeys
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Kept, KeyKeeper
 from idp.log import Audit, AuditLog, log_event
+from idp.login.connectors import LiveConnectors
 from idp.metrics import Metrics
 from idp.oauth.metadata import Served, discovery_document
 from idp.oauth.response_types import served_types
@@ -94,9 +95,13 @@ class Provider:
         """
         settings, outside = self._settings, self._outside
         store = await self._open_store()
-        people = self._people(store)
         hasher = PasswordHasher(running=os.cpu_count() or 1, waiting=64)
         self._opened.callback(hasher.close)
+        # Local users may be objects, and connectors too: each waits for the other to be looked up.
+        connectors = live_connectors(
+            settings, outside, self.metrics, users=lambda: people.users(), hasher=hasher
+        )
+        people = self._people(store, connectors)
         outbound = outbound_of(settings)
         self._opened.push_async_callback(outbound.close)
         core = Core(
@@ -107,7 +112,7 @@ class Provider:
             sealing=store.sealing,
             backend=outside.wrap_backend(store.backend),
             clients=people.clients,
-            connectors=live_connectors(settings, outside, users=people.users, hasher=hasher),
+            connectors=connectors,
             standings=outside.wrap_standings(people.standings),
             outbound=outbound,
         )
@@ -135,13 +140,15 @@ class Provider:
     def _note_contact(self, kind: str) -> None:
         self.metrics.watch_contact.labels(kind).set(self._outside.clock().timestamp())
 
-    def _people(self, store: Store) -> People:
-        if store.written is None:
+    def _people(self, store: Store, connectors: LiveConnectors) -> People:
+        written = self._outside.wrap_written(store.written)
+        if written is None:
             return people_of_file(self._settings, random=self._outside.random)
         return people_of_objects(
             self._settings,
-            written=store.written,
+            written=written,
             leadership=store.leadership,
+            connectors=connectors,
             outside=self._outside,
             metrics=self.metrics,
         )
@@ -181,6 +188,7 @@ class Provider:
                 "ended grants": lambda: follow_ended_grants(core.grants, ended),
                 "ended sessions": endings.run,
                 **store_jobs(core, store, keeper),
+                "connectors": connector_keeper(core, people.on_reach).run,
                 **people.jobs,
             }
         )

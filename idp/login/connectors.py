@@ -4,6 +4,7 @@ Requests look them up and keep nothing: one that was withdrawn is not found any 
 being signed in by it just then is signed in to the end.
 """
 
+import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ class LiveConnectors(Mapping[str, OfferedConnector]):
         self._local = {} if local is None else {local.id: local}
         self._written: dict[str, OfferedConnector] = {}
         self._offered = {**self._static, **self._local}
+        self._change = asyncio.Event()
 
     def __getitem__(self, connector_id: str) -> OfferedConnector:
         return self._offered[connector_id]
@@ -66,6 +68,12 @@ class LiveConnectors(Mapping[str, OfferedConnector]):
         self._written = {key: written[key] for key in sorted(written)}
         # Made anew, so that whoever is going through the old one is not disturbed.
         self._offered = {**self._static, **self._written, **self._local}
+        self._change.set()
+
+    async def changed(self) -> None:
+        """Wait for a change, or return at once if there was one since the last call."""
+        await self._change.wait()
+        self._change.clear()
 
 
 def offered(connectors: Mapping[str, OfferedConnector], connector_id: str) -> OfferedConnector:

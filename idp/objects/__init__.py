@@ -9,9 +9,9 @@ may do (`idp.oauth`, `idp.grants`, `idp.login`, `idp.web`, which know nothing of
 from idp.objects.assembly import (
     LiveObjects,
     ObjectHooks,
-    ObjectSettings,
     Timing,
     live_objects,
 )
+from idp.objects.kinds import ObjectSettings
 
 __all__ = ["LiveObjects", "ObjectHooks", "ObjectSettings", "Timing", "live_objects"]

@@ -9,42 +9,25 @@ from typing import Any, TypeVar
 
 from connectors.local import LocalUser
 from idp.clock import Clock
-from idp.login.usernames import canonical
-from idp.oauth.client import Client
 from idp.oauth.standing import UserStanding
 from idp.oauth.subject import subject
-from idp.objects.clients import CLIENT_ID, client_claims, client_need, judge_client
 from idp.objects.conditions import WORDS
 from idp.objects.follower import ObjectFollower
+from idp.objects.kinds import ObjectSettings, Rosters, rosters_of
 from idp.objects.live import LiveClients, LiveStandings, LiveUsers
+from idp.objects.live_connectors import ReachBook, WrittenConnectors
 from idp.objects.reporting import report_refusals
-from idp.objects.roster import Roster, Rules, at_most_one, with_one_secret
+from idp.objects.roster import Roster
 from idp.objects.secret_maker import MakingPace, SecretMaker
 from idp.objects.secret_shelf import SecretShelf, ShelfPace, want_secrets
-from idp.objects.status_writer import StatusWriter, WritingPace
-from idp.objects.user_states import UserState, judge_user_state
-from idp.objects.users import EMAIL, USER_ID, is_locked, judge_user, user_claims, user_need
-from idp.objects.verdicts import Change, Claim, Entry, SecretNeed, State
-from idp.settings.client_rules import ClientTerms
+from idp.objects.status_writer import ObjectRef, StatusWriter, WritingPace
+from idp.objects.user_states import UserState
+from idp.objects.users import USER_ID, is_locked
+from idp.objects.verdicts import Change, Entry, SecretNeed, State
 from idp.tasks import Job
 from storage.objects import Leadership, ObjectKind, WrittenObjects
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectSettings:
-    """What the configuration says: its own entries, which win, and what is switched on.
-
-    Without `signs_in_local_users` such objects are read, since they may lock, and serve nobody.
-    """
-
-    static_clients: Mapping[str, Client]
-    static_users: Sequence[LocalUser]
-    client_terms: ClientTerms
-    generates_secrets: bool
-    signs_in_local_users: bool
-    local_connector_id: str = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +58,7 @@ class LiveObjects:
     clients: LiveClients
     users: LiveUsers
     standings: LiveStandings
+    reaches: ReachBook
     followers: Sequence[ObjectFollower[Any]]
     shelf: SecretShelf
     writer: StatusWriter
@@ -110,6 +94,7 @@ def live_objects(
     leadership: Leadership,
     *,
     settings: ObjectSettings,
+    connectors: WrittenConnectors,
     timing: Timing,
     hooks: ObjectHooks,
 ) -> LiveObjects:
@@ -128,22 +113,12 @@ def live_objects(
         pause=timing.pause,
         pace=timing.shelf,
     )
-    clients = Roster(_client_rules(settings), shelf.reading)
-    users = Roster(_user_rules(settings), shelf.reading)
-    states = Roster(_STATE_RULES, shelf.reading)
-    writer = StatusWriter(
-        source,
-        leadership,
-        {clients.kind: clients, users.kind: users},
-        clock=timing.clock,
-        monotonic=timing.monotonic,
-        pause=timing.pause,
-        pace=timing.writing,
-    )
+    rosters = rosters_of(settings, shelf.reading)
+    writer, reaches = _answering(source, leadership, rosters, timing)
     maker = SecretMaker(
         source,
         leadership,
-        clients,
+        rosters.clients,
         refresh=shelf.refresh,
         random=timing.random,
         monotonic=timing.monotonic,
@@ -154,6 +129,7 @@ def live_objects(
         clients=LiveClients(settings.static_clients),
         users=LiveUsers(settings.static_users, random=timing.random),
         standings=LiveStandings(),
+        reaches=reaches,
         followers=followers,
         shelf=shelf,
         writer=writer,
@@ -176,44 +152,33 @@ def live_objects(
 
         followers.append(ObjectFollower(source, roster, hear=hear, on_news=had_news))
 
-    follow(clients, live.clients.adopt, maker.hear)
-    follow(users, live.users.adopt, partial(_lock, live.standings, settings.local_connector_id))
-    follow(states, partial(_say, live.standings))
+    lock = partial(_lock, live.standings, settings.local_connector_id)
+    follow(rosters.clients, live.clients.adopt, maker.hear)
+    follow(rosters.users, live.users.adopt, lock)
+    follow(rosters.connectors, connectors.adopt, reaches.hear)
+    follow(rosters.states, partial(_say, live.standings))
     return live
 
 
-def _client_rules(settings: ObjectSettings) -> Rules[Client]:
-    generates = settings.generates_secrets
-
-    def is_taken(claim: Claim) -> bool:
-        return claim.what == CLIENT_ID and claim.value in settings.static_clients
-
-    return Rules(
-        kind="oidc-clients",
-        judge=with_one_secret(
-            partial(judge_client, generates=generates, terms=settings.client_terms)
-        ),
-        claims=client_claims,
-        needs=at_most_one(partial(client_need, generates=generates)),
-        taken=is_taken,
+def _answering(
+    source: WrittenObjects, leadership: Leadership, rosters: Rosters, timing: Timing
+) -> tuple[StatusWriter, ReachBook]:
+    """Return what answers objects in their status, and what it knows of the reach of connectors."""
+    kind = rosters.connectors.kind
+    writer = StatusWriter(
+        source,
+        leadership,
+        rosters.answered,
+        reach=lambda ref: reaches.of(ref.name) if ref.kind == kind else None,
+        clock=timing.clock,
+        monotonic=timing.monotonic,
+        pause=timing.pause,
+        pace=timing.writing,
     )
-
-
-def _user_rules(settings: ObjectSettings) -> Rules[LocalUser]:
-    static = {Claim(EMAIL, canonical(user.email)) for user in settings.static_users}
-    static |= {Claim(USER_ID, user.user_id) for user in settings.static_users}
-    return Rules(
-        kind="local-users",
-        judge=with_one_secret(partial(judge_user, signs_in=settings.signs_in_local_users)),
-        claims=user_claims,
-        needs=at_most_one(user_need),
-        taken=static.__contains__,
+    reaches = ReachBook(
+        rosters.connectors, on_change=lambda name: writer.touch(ObjectRef(kind, name))
     )
-
-
-_STATE_RULES: Rules[UserState] = Rules(
-    kind="user-states", judge=lambda written, _: judge_user_state(written)
-)
+    return writer, reaches
 
 
 def _lock(

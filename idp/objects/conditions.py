@@ -1,7 +1,8 @@
 """What an object's status says: conditions in the standard shape, each telling what to do.
 
-Status is a function of the object, of its Secret and of its rivals, and of nothing else: whoever
-computes it again comes to the same, so that a restart writes nothing.
+Status is a function of the object, of its Secrets, of its rivals and of whether what it describes
+was reached, and of nothing else: whoever computes it again comes to the same. What nobody has asked
+yet stays as the object says, so that a restart writes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from idp.login.reachability import Reach
 from idp.objects.verdicts import NOT_FOUND, BadSecret, Claim, Entry, Rival
 from idp.settings.problems import shown
 from storage.objects import ObjectEvent, ObjectKind
 
-ConditionType = Literal["Ready", "SecretReady", "Conflict"]
+ConditionType = Literal["Ready", "SecretReady", "Reachable", "Conflict"]
 
+_STATUSES = ("True", "False", "Unknown")
 _MOST_SENTENCES = 8
 _LONGEST_MESSAGE = 4000
 """The API server takes 32768, people read less."""
@@ -22,12 +25,16 @@ _LONGEST_MESSAGE = 4000
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a kind is spoken of: where its claims are written, and where in the configuration."""
+    """How a kind is spoken of: where its claims are written, and where in the configuration.
+
+    `is_probed` is for kinds that describe something outside, which may be out of reach.
+    """
 
     kind: str
     ready: str
     fields: Mapping[str, str]
     listed: str
+    is_probed: bool = False
 
 
 WORDS: Mapping[ObjectKind, Words] = {
@@ -43,6 +50,13 @@ WORDS: Mapping[ObjectKind, Words] = {
         fields={"email address": "spec.email", "user id": "spec.userID"},
         listed="staticPasswords",
     ),
+    "identity-connectors": Words(
+        kind="IdentityConnector",
+        ready="People can sign in with it.",
+        fields={"connector id": "spec.id"},
+        listed="connectors",
+        is_probed=True,
+    ),
 }
 """The kinds that have a status."""
 
@@ -52,19 +66,26 @@ class Condition:
     """One condition, without its times."""
 
     type: ConditionType
-    status: Literal["True", "False"]
+    status: Literal["True", "False", "Unknown"]
     reason: str
     message: str
 
 
-def conditions_of(entry: Entry[Any], words: Words) -> tuple[Condition, ...]:
-    """Return the conditions of an object; nothing while its Secret has not been read yet."""
+def conditions_of(
+    entry: Entry[Any], words: Words, reach: Reach | None = None
+) -> tuple[Condition, ...]:
+    """Return the conditions of an object; nothing while its Secrets have not been read yet.
+
+    `reach` is what was last heard of what the object describes, None when nobody has asked yet.
+    """
     if entry.state == "waiting" or None in entry.secrets:
         return ()
     conflict = _conflict(entry, words)
     secret = _secret_ready(entry)
     ready = _ready(entry, words, conflict)
-    return (ready, conflict) if secret is None else (ready, secret, conflict)
+    reachable = _reachable(entry, reach) if words.is_probed and entry.state == "ready" else None
+    found = (ready, secret, reachable, conflict)
+    return tuple(condition for condition in found if condition is not None)
 
 
 def status_of(
@@ -103,8 +124,7 @@ def events_of(entry: Entry[Any], conditions: tuple[Condition, ...]) -> tuple[Obj
     return tuple(
         _event(condition)
         for condition in conditions
-        if condition.type != "SecretReady"
-        and (condition.type, condition.reason) != ("Ready", "Conflict")
+        if (condition.type, condition.reason) != ("Ready", "Conflict")
         and _is_news(condition, known.get(condition.type))
     )
 
@@ -142,6 +162,27 @@ def _secret_ready(entry: Entry[Any]) -> Condition | None:
         message = f"The Secret `{generated.name}` is made once nothing else is wrong."
         return Condition("SecretReady", "False", bad.reason, message)
     return Condition("SecretReady", "False", bad.reason, _sentences([bad.message]))
+
+
+def _reachable(entry: Entry[Any], reach: Reach | None) -> Condition:
+    if reach is None:
+        unknown = Condition(
+            "Reachable", "Unknown", "NotAskedYet", "Nobody has asked yet whether it answers."
+        )
+        return _said_before(entry) or unknown
+    if reach.is_reachable:
+        return Condition("Reachable", "True", "Answers", "It answers and can be searched.")
+    return Condition("Reachable", "False", "Unreachable", _sentences([reach.problem]))
+
+
+def _said_before(entry: Entry[Any]) -> Condition | None:
+    """Return what the status says of the same generation, from before we started."""
+    said = _known(entry.written.status).get("Reachable", {})
+    status, reason, message = (said.get(key) for key in ("status", "reason", "message"))
+    is_current = said.get("observedGeneration") == entry.written.generation
+    if not is_current or not isinstance(reason, str) or not isinstance(message, str):
+        return None
+    return Condition("Reachable", status, reason, message) if status in _STATUSES else None
 
 
 def _bad_secret(entry: Entry[Any]) -> BadSecret | None:
@@ -204,15 +245,27 @@ def _since(known: Mapping[str, Any] | None, condition: Condition, now: datetime)
 
 
 def _is_news(condition: Condition, known: Mapping[str, Any] | None) -> bool:
+    if condition.type == "SecretReady":
+        return False  # the object is not ready either, for the same reason
+    if condition.type == "Reachable":
+        return _is_news_of_reach(condition, "" if known is None else known.get("status"))
     if known is None:
         # That nothing is in conflict is worth no word before there was one.
         return condition.type == "Ready" or condition.status == "True"
     return (condition.status, condition.reason) != (known.get("status"), known.get("reason"))
 
 
+def _is_news_of_reach(condition: Condition, before: object) -> bool:
+    """Return whether something went out of reach, or is back; that it is there at first is none."""
+    if condition.status == "False":
+        return before != "False"
+    return condition.status == "True" and before == "False"
+
+
 def _event(condition: Condition) -> ObjectEvent:
-    is_good = (condition.status == "True") == (condition.type == "Ready")
-    reason = condition.reason if not is_good or condition.type == "Ready" else "ConflictResolved"
+    is_good = (condition.status == "True") == (condition.type != "Conflict")
+    is_resolved = is_good and condition.type == "Conflict"
+    reason = "ConflictResolved" if is_resolved else condition.reason
     return ObjectEvent(
         type="Normal" if is_good else "Warning", reason=reason, note=condition.message
     )

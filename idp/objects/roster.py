@@ -83,6 +83,10 @@ class Roster(Generic[T]):
         """Return what is known of an object."""
         return self._entries.get(name)
 
+    def owner(self, claim: Claim) -> str:
+        """Return the name of the object that has what it claims, "" if none has."""
+        return self._owners.get(claim, "")
+
     def counts(self) -> Mapping[State, int]:
         """Return how many objects are in each state."""
         return {state: self._states[state] for state in STATES}

@@ -37,20 +37,24 @@ class SpecReader:
         """Tell whether a field was given."""
         return self._fields.get(key) is not None
 
+    def lacks(self, key: str) -> bool:
+        """Tell whether a field says nothing: it is absent, null or an empty text."""
+        return self._fields.get(key) in (None, "")
+
     def refuse(self, key: str, message: str) -> None:
         """Note a problem; `message` continues a sentence that begins with the field's path."""
         self.problems.append(f"{self._path(key)} {message}.")
 
     def needed(self, key: str, check: Callable[[str], str], otherwise: str) -> str:
         """Return a checked text, "" after noting that it is missing (`otherwise` says what for)."""
-        if self._fields.get(key) in (None, ""):
+        if self.lacks(key):
             self.refuse(key, f"is required: {otherwise}")
             return ""
         return self.text(key, check)
 
     def text(self, key: str, check: Callable[[str], str] = str, default: str = "") -> str:
         """Return a text without spaces around it that passes the check; "" is as good as none."""
-        if self._fields.get(key) in (None, ""):
+        if self.lacks(key):
             return default
         return self._checked((key,), self._fields[key], check) or ""
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from idp.clock import Clock
 from idp.log import log_event
+from idp.login.reachability import Reach
 from idp.objects.conditions import WORDS, Condition, conditions_of, events_of, status_of
 from idp.objects.roster import Roster
 from idp.objects.schedule import Schedule, Waker
@@ -57,7 +58,10 @@ class _Memory:
 
 
 class StatusWriter:
-    """Writes status and events. `rosters` are the kinds that have a status."""
+    """Writes status and events. `rosters` are the kinds that have a status.
+
+    `reach` tells what was last heard of what an object describes, where that is asked.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class StatusWriter:
         leadership: Leadership,
         rosters: Mapping[ObjectKind, Roster[Any]],
         *,
+        reach: Callable[[ObjectRef], Reach | None] = lambda _: None,
         clock: Clock,
         monotonic: Callable[[], float],
         pause: Callable[[float], Awaitable[None]],
@@ -73,6 +78,7 @@ class StatusWriter:
         self._source = source
         self._leadership = leadership
         self._rosters = rosters
+        self._reach = reach
         self._clock = clock
         self._monotonic = monotonic
         self._pause = pause
@@ -92,6 +98,13 @@ class StatusWriter:
             else:
                 self._schedule.hasten(ref, self._earliest(ref, change.new.written, now))
         self._waker.wake()
+
+    def touch(self, ref: ObjectRef) -> None:
+        """Note that something else is to be said of an object, though the object is as it was."""
+        entry = self._rosters[ref.kind].entry(ref.name)
+        if entry is not None:
+            self._schedule.hasten(ref, self._earliest(ref, entry.written, self._monotonic()))
+            self._waker.wake()
 
     async def run(self) -> None:
         """Write until cancelled, whenever this process leads."""
@@ -124,7 +137,7 @@ class StatusWriter:
 
     async def _answer(self, ref: ObjectRef, entry: Entry[Any]) -> bool:
         """Write the status of an object if it differs; return whether the store was asked."""
-        conditions = conditions_of(entry, WORDS[ref.kind])
+        conditions = conditions_of(entry, WORDS[ref.kind], self._reach(ref))
         status = status_of(entry, conditions, self._clock())
         if not conditions or status == entry.written.status:
             return False

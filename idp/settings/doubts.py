@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from idp.settings.client_doubts import policy_doubts
 from idp.settings.draft import Draft, Finding
+from idp.settings.ldap import LdapFile
+from idp.settings.ldap_rules import doubts_about
 from idp.settings.model import Settings
 from idp.settings.people import StaticClient
 from idp.settings.places import KubernetesStorage
@@ -30,6 +32,7 @@ def warn_of_doubts(draft: Draft, settings: Settings) -> None:
         *_people_doubts(settings),
         *_web_doubts(settings),
         *_session_doubts(settings),
+        *_connector_doubts(settings),
     ):
         draft.warn(finding.path, finding.message)
 
@@ -92,6 +95,13 @@ def _session_doubts(settings: Settings) -> Iterator[Finding]:
             ("sessions", "validIfNotUsedFor"),
             "has no effect: it is longer than `absoluteLifetime`",
         )
+
+
+def _connector_doubts(settings: Settings) -> Iterator[Finding]:
+    for i, connector in enumerate(settings.connectors):
+        if isinstance(connector.config, LdapFile):
+            for finding in doubts_about(connector.config):
+                yield Finding(("connectors", i, "config", *finding.path), finding.message)
 
 
 def _has_objects(settings: Settings) -> bool:

@@ -96,3 +96,8 @@ def value_at(value: Any, *path: str | int) -> Any:
         else:
             return None
     return value
+
+
+def is_true(value: Any) -> bool:
+    """Tell whether a value means true: "true" does too, for `${env:…}` always gives text."""
+    return value is True or value == "true"

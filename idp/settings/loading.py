@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 from idp.settings.document import read_document
 from idp.settings.doubts import warn_of_doubts
 from idp.settings.draft import Draft, mapping_at, sequence_at
 from idp.settings.model import Settings
 from idp.settings.places import (
+    CONNECTOR_TYPES,
     STORAGE_TYPES,
     UNSERVED_CONNECTORS,
     UNSERVED_SIGNERS,
@@ -25,11 +25,12 @@ from idp.settings.validation import validated
 ConnectorTypes = Mapping[str, type[Section]]
 """The model of the `config` block of every connector type that is served."""
 
-NO_CONNECTORS: ConnectorTypes = MappingProxyType({})
-
 
 def load(
-    path: str | Path, *, environ: Mapping[str, str], connector_types: ConnectorTypes = NO_CONNECTORS
+    path: str | Path,
+    *,
+    environ: Mapping[str, str],
+    connector_types: ConnectorTypes = CONNECTOR_TYPES,
 ) -> Settings:
     """Return the settings in a YAML or JSON file. Raises ConfigurationInvalid.
 
@@ -50,7 +51,7 @@ def parse(
     *,
     environ: Mapping[str, str],
     directory: Path,
-    connector_types: ConnectorTypes = NO_CONNECTORS,
+    connector_types: ConnectorTypes = CONNECTOR_TYPES,
 ) -> Settings:
     """Return the settings in a YAML or JSON text. Raises ConfigurationInvalid."""
     draft = read_document(text)
@@ -95,7 +96,7 @@ def _about_type(
     draft: Draft, path: KeyPath, kind: str, types: ConnectorTypes, unserved: frozenset[str]
 ) -> str:
     subject = draft.subject(path, kind)
-    served = f"; served are {', '.join(sorted(types))}" if types else "; none is served yet"
+    served = f"; served are {', '.join(sorted(types))}"
     if kind in unserved:
         return f"{subject} is a type of Dex that kube-idp does not serve yet{served}"
     return f"{subject} is not a known type{nearest(kind, types) or served}"

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from idp.settings.fields import Flag, Text
+from idp.settings.ldap import LdapFile
 from idp.settings.listeners import FilePath
 from idp.settings.section import Section
 
@@ -87,7 +88,8 @@ class Storage(Section):
     config: MemoryStorage | SqliteStorage | KubernetesStorage
 
 
-def _connector_id(text: str) -> str:
+def check_connector_id(text: str) -> str:
+    """Return the id of a connector unchanged. Raises ValueError."""
     if not _CONNECTOR_ID.fullmatch(text):
         raise ValueError("stands in URLs; use letters, digits and `-._~`, at most 128 of them")
     return text
@@ -99,7 +101,7 @@ class Connector(Section):
     unserved: ClassVar[frozenset[str]] = frozenset({"grantTypes"})
 
     type: Text = Field(description="which kind of connector this is")
-    id: Annotated[Text, AfterValidator(_connector_id)] = Field(
+    id: Annotated[Text, AfterValidator(check_connector_id)] = Field(
         description="a short name for URLs and logs, which becomes part of `sub`: never change it"
     )
     name: Text = Field(description="what people read on the button")
@@ -112,9 +114,10 @@ STORAGE_TYPES: dict[str, type[Section]] = {
     "sqlite3": SqliteStorage,
 }
 UNSERVED_STORAGE = frozenset({"etcd", "postgres", "mysql"})
+CONNECTOR_TYPES: dict[str, type[Section]] = {"ldap": LdapFile}
 UNSERVED_CONNECTORS = frozenset(
     {
-        "ldap", "oidc", "oauth", "saml", "samlExperimental", "github", "gitlab", "google",
+        "oidc", "oauth", "saml", "samlExperimental", "github", "gitlab", "google",
         "microsoft", "linkedin", "bitbucket-cloud", "gitea", "openshift", "atlassian-crowd",
         "keystone", "authproxy", "mockCallback", "mockPassword",
     }

@@ -16,8 +16,9 @@ from idp.keys.jwks import ALGORITHMS
 from idp.login.usernames import canonical
 from idp.oauth.response_types import IMPLICIT, carries_tokens
 from idp.settings.client_rules import ClientTerms, client_findings, proves_by_key
-from idp.settings.draft import Draft, mapping_at, sequence_at, value_at
+from idp.settings.draft import Draft, is_true, mapping_at, sequence_at, value_at
 from idp.settings.fields import Address, ListenAddress
+from idp.settings.ldap_rules import check_directory
 from idp.settings.problems import KeyPath, written
 from idp.settings.redirect_rules import OUT_OF_BAND
 
@@ -45,16 +46,12 @@ def check_rules(draft: Draft) -> None:
         rule(draft)
 
 
-def _is_true(value: Any) -> bool:
-    return value is True or value == "true"
-
-
 def _cluster(draft: Draft) -> None:
     if value_at(draft.value, "storage", "type") != "kubernetes":
         return
     place = ("storage", "config")
     config = mapping_at(draft.value, *place)
-    inside = _is_true(config.get("inCluster"))
+    inside = is_true(config.get("inCluster"))
     if inside and "kubeConfigFile" in config:
         draft.refuse(
             (*place, "kubeConfigFile"),
@@ -135,7 +132,7 @@ def _rotation(draft: Draft) -> None:
                 "must be at least twice `expiry.keyCacheFor`: the next key has to be known"
                 " to everybody before it signs",
             )
-    if _is_true(value_at(draft.value, "expiry", "refreshTokens", "disableRotation")):
+    if is_true(value_at(draft.value, "expiry", "refreshTokens", "disableRotation")):
         draft.refuse(
             ("expiry", "refreshTokens", "disableRotation"),
             "rotation is always on, with a grace of `reuseInterval`; remove this key",
@@ -152,7 +149,7 @@ def _clients(draft: Draft) -> None:
     terms = _terms(draft)
     for path, client in _items(draft, "staticClients"):
         public = client.get("public", False)
-        if _is_true(public) and "secret" in client:
+        if is_true(public) and "secret" in client:
             draft.refuse(
                 (*path, "secret"), "a public client has no secret; remove `secret` or `public`"
             )
@@ -164,7 +161,7 @@ def _clients(draft: Draft) -> None:
         if "previousSecret" in client and "secret" not in client:
             draft.refuse((*path, "previousSecret"), "counts only beside `secret`; remove it")
         uris = sequence_at(client, "redirectURIs")
-        if OUT_OF_BAND in uris and not _is_true(public):
+        if OUT_OF_BAND in uris and not is_true(public):
             place = (*path, "redirectURIs", uris.index(OUT_OF_BAND))
             draft.refuse(place, f"`{OUT_OF_BAND}` is for clients with `public: true` only")
         for finding in client_findings(client, path, terms):
@@ -209,8 +206,10 @@ def _passwords(draft: Draft) -> None:
 def _connectors(draft: Draft) -> None:
     _refuse_repeated(draft, "connectors", "id")
     for path, connector in _items(draft, "connectors"):
-        if connector.get("id") == "local" and _is_true(draft.value.get("enablePasswordDB")):
+        if connector.get("id") == "local" and is_true(draft.value.get("enablePasswordDB")):
             draft.refuse((*path, "id"), "`local` is the id of the connector of `enablePasswordDB`")
+        if connector.get("type") == "ldap":
+            check_directory(draft, (*path, "config"), passwords=("bindPW", "bindPWFile"))
 
 
 def _workers(draft: Draft) -> None:
@@ -227,13 +226,13 @@ def _ways_to_sign_in(draft: Draft) -> None:
     grants = sequence_at(draft.value, "oauth2", "grantTypes")
     passwords = draft.value.get("enablePasswordDB") not in (None, False, "false")
     connectors = draft.value.get("connectors")
+    if value_at(draft.value, "storage", "type") == "kubernetes":
+        # Connectors may be objects of the cluster.
+        return
     if not passwords and not connectors and "client_credentials" not in grants:
-        people = "`staticPasswords`"
-        if value_at(draft.value, "storage", "type") == "kubernetes":
-            people += " or LocalUser objects"
         draft.refuse(
             ("connectors",),
-            f"nobody could sign in: add a connector, or `enablePasswordDB` with {people}",
+            "nobody could sign in: add a connector, or `enablePasswordDB` with `staticPasswords`",
         )
 
 

@@ -12,6 +12,10 @@ _CAPITALS = {
     "ip": "IP",
     "db": "DB",
     "ca": "CA",
+    "dn": "DN",
+    "pw": "PW",
+    "ssl": "SSL",
+    "tls": "TLS",
 }
 
 

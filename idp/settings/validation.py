@@ -40,9 +40,9 @@ def validated(draft: Draft, model: type[S], value: Any, place: KeyPath) -> S | N
 def _explained(draft: Draft, model: type[Section], finding: ErrorDetails, path: KeyPath) -> str:
     kind, value, location = finding["type"], finding["input"], finding["loc"]
     if kind == "extra_forbidden":
-        return _about_unknown_key(_section_at(model, location[:-1]), path)
+        return _about_unknown_key(section_at(model, location[:-1]), path)
     if kind == "missing":
-        field = dict(_fields(_section_at(model, location[:-1])))[str(location[-1])]
+        field = dict(fields_of(section_at(model, location[:-1])))[str(location[-1])]
         return f"is required: {field.description or 'it has no default'}"
     subject = draft.subject(path, value)
     if kind == "value_error":
@@ -58,7 +58,7 @@ def _about_unknown_key(section: type[Section], path: KeyPath) -> str:
     key = str(path[-1])
     if key in section.unserved:
         return f"`{key}` is a key of Dex that kube-idp does not serve yet; remove it"
-    known = [name for name, _ in _fields(section)]
+    known = [name for name, _ in fields_of(section)]
     known += NAMED_BY.get(str(path[0]), {}) if len(path) == 3 else []
     return f"unknown key{nearest(key, known)}"
 
@@ -75,21 +75,21 @@ def _but_is(value: Any) -> str:
     return ", but is a single value"
 
 
-def _section_at(model: type[Section], location: tuple[int | str, ...]) -> type[Section]:
+def section_at(model: type[Section], location: tuple[int | str, ...]) -> type[Section]:
     for step in location:
         if isinstance(step, str):
-            annotation = dict(_fields(model))[step].annotation
-            model = next(_sections_in(annotation), Section)
+            annotation = dict(fields_of(model))[step].annotation
+            model = next(sections_in(annotation), Section)
     return model
 
 
-def _fields(model: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
+def fields_of(model: type[Section]) -> Iterator[tuple[str, FieldInfo]]:
     for field in model.model_fields.values():
         yield str(field.alias), field
 
 
-def _sections_in(annotation: Any) -> Iterator[type[Section]]:
+def sections_in(annotation: Any) -> Iterator[type[Section]]:
     if isinstance(annotation, type) and issubclass(annotation, Section):
         yield annotation
     for part in get_args(annotation):
-        yield from _sections_in(part)
+        yield from sections_in(part)

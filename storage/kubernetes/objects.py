@@ -49,6 +49,9 @@ _CREATE_RULE = (
 _RESOURCES: Mapping[ObjectKind, Resource] = {
     "oidc-clients": Resource(group=GROUP, plural="oidcclients", kind="OIDCClient"),
     "local-users": Resource(group=GROUP, plural="localusers", kind="LocalUser"),
+    "identity-connectors": Resource(
+        group=GROUP, plural="identityconnectors", kind="IdentityConnector"
+    ),
     "user-states": Resource(group=STATE_GROUP, plural="userstates", kind="UserState"),
 }
 

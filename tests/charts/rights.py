@@ -15,8 +15,10 @@ def _rights(resource: str, verbs: str, *, name: str = "") -> set[Right]:
 TABLE: frozenset[Right] = frozenset(
     _rights("oidcclients.kube-idp.dev", "list watch")
     | _rights("localusers.kube-idp.dev", "list watch")
+    | _rights("identityconnectors.kube-idp.dev", "list watch")
     | _rights("oidcclients.kube-idp.dev/status", "patch")
     | _rights("localusers.kube-idp.dev/status", "patch")
+    | _rights("identityconnectors.kube-idp.dev/status", "patch")
     | _rights("events", "create")
     | _rights("refreshgrants.state.kube-idp.dev", "get list watch create update delete")
     | _rights("signingkeyrings.state.kube-idp.dev", "get list watch create update")

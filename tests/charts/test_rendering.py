@@ -27,7 +27,7 @@ def test_lint_finds_nothing(helm: Helm) -> None:
 def test_minimum_is_seven_objects_and_the_crds(render: Render) -> None:
     kinds = render().kinds()
 
-    assert kinds.count("CustomResourceDefinition") == 5
+    assert kinds.count("CustomResourceDefinition") == 7
     assert [kind for kind in kinds if kind != "CustomResourceDefinition"] == [
         "Deployment",
         "PodDisruptionBudget",

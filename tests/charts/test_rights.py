@@ -66,5 +66,8 @@ def test_who_may_view_sees_no_hashes(render: Render) -> None:
     }
 
     assert set(roles) == {"default-kube-idp-view", "default-kube-idp-edit"}
-    assert {right[0] for right in roles["default-kube-idp-view"]} == {"oidcclients.kube-idp.dev"}
+    assert {right[0] for right in roles["default-kube-idp-view"]} == {
+        "oidcclients.kube-idp.dev",
+        "identityconnectors.kube-idp.dev",
+    }
     assert not [right for role in roles.values() for right in role if "state." in right[0]]

@@ -184,8 +184,8 @@ def test_a_right_that_lacks_is_named(
     answer = nobody("check", "--cluster", str(path))
     assert answer.status == 1
     problems = [line for line in answer.stdout.splitlines() if line.startswith("problem")]
-    assert len(problems) == 6
-    assert "list localusers.kube-idp.dev" in problems[0]
+    assert len(problems) == 8
+    assert "list identityconnectors.kube-idp.dev" in problems[0]
     assert "resourceNames: [kube-idp-sealing-keys]" in problems[-1]
 
 

@@ -31,6 +31,8 @@ from idp.transport.documents import DocumentsApp
 from storage.base import Backend
 from storage.records import SigningKey
 from tests.kit.clock import HandClock
+from tests.kit.directories import FakeDirectories
+from tests.kit.objects import FakeObjects
 
 ISSUER = "https://idp.example.com"
 CALLBACK = "https://app.example.com/callback"
@@ -252,10 +254,13 @@ def provider_under_test(
     wrap_connectors: Callable[[Connectors], Connectors] | None = None,
     wrap_standings: Callable[[Standings], Standings] | None = None,
     new_key: Callable[[str, datetime], SigningKey] | None = None,
+    objects: FakeObjects | None = None,
+    directories: FakeDirectories | None = None,
 ) -> Iterator[ProviderUnderTest]:
     """Build and start a provider for a configuration; closed at the end.
 
-    Providers share their first keys unless `new_key` makes others.
+    Providers share their first keys unless `new_key` makes others. `objects` are what people write,
+    `directories` what LDAP connectors lead to.
     """
     settings = parse(json.dumps(config or base_config()), environ={}, directory=Path.cwd())
     hand_clock = clock or HandClock()
@@ -270,6 +275,8 @@ def provider_under_test(
         wrap_backend=wrap_backend or (lambda backend: backend),
         wrap_connectors=wrap_connectors or (lambda connectors: connectors),
         wrap_standings=wrap_standings or (lambda standings: standings),
+        wrap_written=lambda _: objects,
+        open_ldap=(directories or FakeDirectories()).open,
     )
     with start_blocking_portal("asyncio") as portal:
         provider = Provider(settings, outside)

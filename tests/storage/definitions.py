@@ -31,6 +31,7 @@ _RULES_NOT_RUN = "<nil>"
 _GROUPS = {
     "OIDCClient": "kube-idp.dev",
     "LocalUser": "kube-idp.dev",
+    "IdentityConnector": "kube-idp.dev",
     "RefreshGrant": "state.kube-idp.dev",
     "SigningKeyRing": "state.kube-idp.dev",
     "UsedAssertion": "state.kube-idp.dev",
@@ -180,9 +181,12 @@ class Definitions:
 
     def judge(self, item: Mapping[str, Any]) -> list[Cause]:
         """Return what is wrong with an object, without storing it."""
-        nameless = {**item, "metadata": {"generateName": "judged-"}}
+        return self.judge_named({**item, "metadata": {"generateName": "judged-"}})
+
+    def judge_named(self, item: Mapping[str, Any]) -> list[Cause]:
+        """Return the same of an object whose name matters, and which is not there yet."""
         with self._client() as client:
-            return _causes(client.post(self._path(item), params={"dryRun": "All"}, json=nameless))
+            return _causes(client.post(self._path(item), params={"dryRun": "All"}, json=item))
 
     def _client(self) -> httpx.Client:
         return self.kube.client(self.kube.admin_token)

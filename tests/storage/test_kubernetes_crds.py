@@ -29,6 +29,10 @@ pytestmark = pytest.mark.servers
 
 GRANTS = "refreshgrants.state.kube-idp.dev"
 CLIENTS = "oidcclients.kube-idp.dev"
+CORP: dict[str, Any] = {
+    "type": "ldap",
+    "ldap": {"host": "ldap.example.com", "userSearch": {"baseDN": "dc=x", "username": ["uid"]}},
+}
 NAMES = [manifest.name for manifest in crds.manifests()]
 SEALED = "v1.k1." + "A" * 4000
 
@@ -161,7 +165,7 @@ def test_without_the_right_to_list_nothing_is_called_missing(
 
 
 def test_kubectl_explains_every_field(definitions: Definitions) -> None:
-    for kind in ("oc", "lu", "rg", "skr", "ua", "ust"):
+    for kind in ("oc", "lu", "idc", "rg", "skr", "ua", "ust"):
         assert "<no description>" not in definitions.explain(f"{kind}.spec")
     said = definitions.explain("oidcclients.spec.redirectURIs")
     assert "FIELD: redirectURIs <[]string>" in said
@@ -211,6 +215,12 @@ def test_lists_of_logins_are_read_and_selected_by_kubectl(definitions: Definitio
             "NAME READY EMAIL LOCKED REASON AGE",
         ),
         (
+            "idc",
+            written("IdentityConnector", "corp", CORP),
+            "NAME READY TYPE HOST REACHABLE AGE",
+            "NAME READY TYPE HOST REACHABLE SINCE REASON AGE",
+        ),
+        (
             "skr",
             written("SigningKeyRing", "signing-keys", {"sealed": SEALED, "signing": "k1"}),
             "NAME SIGNING NEXT ROTATES AGE",
@@ -257,14 +267,36 @@ READY = {
 }
 
 
+def test_a_connector_is_told_by_its_host_and_its_reach(definitions: Definitions) -> None:
+    several = {
+        "userSearch": CORP["ldap"]["userSearch"],
+        "hosts": ["a.example.com", "b.example.com"],
+    }
+    for name, spec in (("one", CORP), ("several", {**CORP, "ldap": several})):
+        definitions.create(written("IdentityConnector", name, spec))
+    one = written("IdentityConnector", "one", CORP)
+    reachable = {**READY, "type": "Reachable", "status": "True", "reason": "Answers"}
+    assert definitions.answer_status(one, {"conditions": [READY, reachable]}) == []
+    lines = definitions.kubectl("get", "idc", "-o", "wide").splitlines()
+    rows = {line.split()[0]: line.split() for line in lines}
+    assert rows["one"][:5] == ["one", "False", "ldap", "ldap.example.com", "True"]
+    assert rows["one"][6] == "SecretNotFound"
+    assert rows["several"][2] == '["a.example.com","b.example.com"]'
+    assert definitions.kubectl("wait", "--for=condition=Reachable", "idc/one")
+    by_type = ("get", "idc", "--field-selector", "spec.type=ldap,spec.id=corp", "-o", "name")
+    assert definitions.kubectl(*by_type) == ""
+
+
 def test_only_what_people_write_is_in_their_lists(definitions: Definitions) -> None:
     definitions.create(JANE)
     definitions.create(written("OIDCClient", "shop", {"clientID": "shop"}))
     jane = {"email": "jane@example.com", "passwordHash": HASH}
     definitions.create(written("LocalUser", "jane", jane))
+    definitions.create(written("IdentityConnector", "corp", CORP))
     listed = definitions.kubectl("get", "idp", "-o", "name").splitlines()
     assert "oidcclient.kube-idp.dev/shop" in listed
     assert "localuser.kube-idp.dev/jane" in listed
+    assert "identityconnector.kube-idp.dev/corp" in listed
     assert not [name for name in listed if ".state." in name]
     assert "idp.dev" not in definitions.kubectl("get", "all", "-o", "name")
 

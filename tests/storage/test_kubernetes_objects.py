@@ -35,7 +35,7 @@ from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes
 
 pytestmark = [pytest.mark.servers, pytest.mark.anyio, pytest.mark.usefixtures("crds")]
 
-KINDS = ["oidcclients", "localusers"]
+KINDS = ["oidcclients", "localusers", "identityconnectors"]
 BASE: list[Rule] = [
     {"apiGroups": ["kube-idp.dev"], "resources": KINDS, "verbs": ["list", "watch"]},
     {

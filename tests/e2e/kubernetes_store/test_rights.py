@@ -221,6 +221,24 @@ def _signed_in(browser: httpx.Client, url: str) -> httpx.Response:
     return browser.post(urljoin(url, form.action), data=sent)
 
 
+def _an_applied_connector_is_live(world: World) -> bool:
+    with _applied_connector(world, "corp"):
+        return _soon(lambda: _is_offered(world, "corp"))
+
+
+def _each_applied_connector_is_live_at_once(world: World) -> bool:
+    def is_live(name: str) -> bool:
+        with _applied_connector(world, name):
+            return _soon(lambda: _is_offered(world, name), within=_LIVE_SECONDS)
+
+    return all(is_live(f"corp-{number}") for number in range(_TIMES))
+
+
+def _a_connector_has_a_status(world: World) -> bool:
+    with _applied_connector(world, "told"):
+        return _soon(lambda: _has_status(world, "identityconnector", "told"))
+
+
 def _a_client_has_a_status(world: World) -> bool:
     world.store.apply(_written("OIDCClient", "told", {**_CLIENT, "clientID": "told"}))
     return _soon(lambda: _has_status(world, "oidcclient", "told"))
@@ -256,6 +274,9 @@ _PROBES: Mapping[_Right, _Probe] = {
     ("kube-idp.dev", "oidcclients", "watch"): _each_applied_client_is_live_at_once,
     ("kube-idp.dev", "localusers", "list"): _an_applied_user_is_live,
     ("kube-idp.dev", "localusers", "watch"): _each_changed_user_is_live_at_once,
+    ("kube-idp.dev", "identityconnectors", "list"): _an_applied_connector_is_live,
+    ("kube-idp.dev", "identityconnectors", "watch"): _each_applied_connector_is_live_at_once,
+    ("kube-idp.dev", "identityconnectors/status", "patch"): _a_connector_has_a_status,
     ("kube-idp.dev", "oidcclients/status", "patch"): _a_client_has_a_status,
     ("kube-idp.dev", "localusers/status", "patch"): _a_user_has_a_status,
     ("", "events", "create"): _a_faulty_client_has_an_event,
@@ -417,6 +438,21 @@ def _has_login_page(world: World, client_id: str) -> bool:
     return other.http.get(other.depart().url).status_code == 200
 
 
+@contextmanager
+def _applied_connector(world: World, name: str) -> Iterator[None]:
+    """Take it away again: with two connectors people have to choose, and the others do not."""
+    world.store.apply(_written("IdentityConnector", name, _CONNECTOR))
+    try:
+        yield
+    finally:
+        world.store.kubectl("delete", "identityconnector", name).check()
+        _soon(lambda: not _is_offered(world, name))
+
+
+def _is_offered(world: World, connector_id: str) -> bool:
+    return f'data-connector="{connector_id}"' in world.party.http.get(world.party.depart().url).text
+
+
 def _ring(world: World) -> Mapping[str, Any]:
     ring = world.store.kubectl("get", "skr", "signing-keys", "-o", "json").document()
     spec: Mapping[str, Any] = json.loads(json.dumps(ring["spec"]))
@@ -437,6 +473,10 @@ _CLIENT = {
     "clientID": "live",
     "public": True,
     "redirectURIs": ["https://live.example.com/callback"],
+}
+_CONNECTOR = {
+    "type": "ldap",
+    "ldap": {"host": "127.0.0.1:1", "userSearch": {"baseDN": "dc=x", "username": ["uid"]}},
 }
 _USER = {"email": _EMAIL, "passwordHash": new_hash(_PASSWORD)}
 

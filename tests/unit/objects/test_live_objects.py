@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,10 +12,13 @@ import pytest
 
 from connectors.base import AccountLocked, BadCredentials, Identity, IdentityGone
 from connectors.local import LocalConnector, LocalUser
+from idp.login.connectors import LiveConnectors
 from idp.oauth.client import Client, secret_hash
 from idp.oauth.standing import UserStanding
 from idp.oauth.subject import subject
 from idp.objects import LiveObjects, ObjectHooks, ObjectSettings, Timing, live_objects
+from idp.objects.connectors import WrittenConnector
+from idp.objects.live_connectors import WrittenConnectors
 from idp.objects.secret_maker import MakingPace
 from idp.objects.secret_shelf import ShelfPace
 from idp.objects.status_writer import WritingPace
@@ -23,7 +26,9 @@ from idp.tasks import BackgroundJobs
 from storage.objects import ObjectKind
 from tests.kit.clock import HandClock
 from tests.kit.connectors import CountingVerifier, cheap_hash
+from tests.kit.directories import FakeDirectories, FakeDirectory
 from tests.kit.objects import TERMS, FakeObjects, HandLeadership
+from tests.kit.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -61,6 +66,13 @@ class World:
     counted: Counted = field(default_factory=Counted)
     clock: HandClock = field(default_factory=HandClock)
     static: Client = STATIC
+    connectors: LiveConnectors = field(default_factory=lambda: LiveConnectors(()))
+    directories: FakeDirectories = field(default_factory=FakeDirectories)
+
+    def opened(self, written: WrittenConnector) -> FakeDirectory:
+        return self.directories.open(
+            written.config, name=written.id, now=self.clock, count=lambda _: None
+        )
 
     def build(self, *, generates: bool = False) -> LiveObjects:
         return live_objects(
@@ -72,7 +84,9 @@ class World:
                 client_terms=TERMS,
                 generates_secrets=generates,
                 signs_in_local_users=True,
+                static_connectors=["file"],
             ),
+            connectors=WrittenConnectors(self.connectors, self.opened),
             timing=Timing(
                 clock=self.clock,
                 random=secrets.token_bytes,
@@ -97,13 +111,6 @@ class World:
     def condition(self, kind: ObjectKind, name: str, type_: str) -> tuple[str, str] | None:
         found = self.store.status(kind, name).get(type_)
         return None if found is None else (found["status"], found["reason"])
-
-
-async def soon(holds: Callable[[], object], *, within: float = 1.0) -> None:
-    """Wait until something holds, at most a second."""
-    async with asyncio.timeout(within):
-        while not holds():  # noqa: ASYNC110 - there is nothing else to wait for
-            await asyncio.sleep(0.005)
 
 
 async def a_moment() -> None:

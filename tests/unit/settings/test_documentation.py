@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from idp.settings import KubernetesStorage, Section, Settings, SqliteStorage, parse
+from idp.settings.ldap import LdapFile
 from idp.settings.places import UNSERVED_SIGNERS, UNSERVED_STORAGE
 from idp.settings.substitution import NAMED_BY
 
@@ -44,9 +45,10 @@ def _as_documented(path: str) -> str:
 
 _STORAGE = {f"storage.config.{key}" for key in _keys(KubernetesStorage)}
 _STORAGE |= {f"storage.config.{key}" for key in _keys(SqliteStorage)}
+_LDAP = set(_keys(LdapFile))
 
 
-@pytest.mark.parametrize("path", sorted(set(_keys(Settings)) | _STORAGE))
+@pytest.mark.parametrize("path", sorted(set(_keys(Settings)) | _STORAGE | _LDAP))
 def test_every_key_has_a_row(path: str) -> None:
     rows = [line.split("|")[1] for line in TEXT.splitlines() if line.startswith("|")]
     assert any(f"`{_as_documented(path)}`" in row for row in rows)
@@ -58,7 +60,8 @@ def test_every_key_that_names_a_variable_has_a_row(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", sorted({*_unserved(Settings), *UNSERVED_STORAGE, *UNSERVED_SIGNERS})
+    "key",
+    sorted({*_unserved(Settings), *_unserved(LdapFile), *UNSERVED_STORAGE, *UNSERVED_SIGNERS}),
 )
 def test_every_key_of_dex_that_is_not_served_is_listed(key: str) -> None:
     section = TEXT.partition("## Keys of Dex that are not served yet")[2]

@@ -291,9 +291,8 @@ _NOT_YET = "is a key of Dex that kube-idp does not serve yet; remove it"
          "must begin with https://"),
         ("frontend: {logoURL: 'javascript:x'}", "frontend.logoURL", "has no host"),
         # connectors
-        ("connectors: [{type: ldap, id: a, name: b, config: {bindPW: c}}]", "connectors[0].type",
-         "`ldap` is a type of Dex that kube-idp does not serve yet; none is served yet"),
-        ("connectors: [{type: mockCallback, id: a, name: b}]", "connectors[0].type", "serve yet"),
+        ("connectors: [{type: mockCallback, id: a, name: b}]", "connectors[0].type",
+         "`mockCallback` is a type of Dex that kube-idp does not serve yet; served are ldap"),
         ("connectors: [{type: tarot, id: a, name: b}]", "connectors[0].type", "not a known type"),
     ],
 )  # fmt: skip

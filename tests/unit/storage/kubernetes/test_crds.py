@@ -39,6 +39,8 @@ def fields_of(schema: Schema, path: str = "") -> Iterator[tuple[str, Schema]]:
         yield from fields_of(below, f"{path}.{name}")
     if "items" in schema:
         yield from fields_of(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from fields_of(schema["additionalProperties"], f"{path}.*")
 
 
 ALL_FIELDS = [
@@ -50,6 +52,7 @@ ALL_FIELDS = [
 
 def test_there_is_one_file_for_each_kind_named_as_its_definition_is() -> None:
     assert NAMES == [
+        "identityconnectors.kube-idp.dev",
         "localusers.kube-idp.dev",
         "oidcclients.kube-idp.dev",
         "refreshgrants.state.kube-idp.dev",
@@ -80,8 +83,8 @@ def test_every_kind_is_served_in_the_version_that_the_server_asks_for() -> None:
         assert version["served"] is True
         assert version["storage"] is True
     paths = [manifest.path("idp") for manifest in crds.manifests()]
-    assert paths[0] == "/apis/kube-idp.dev/v1beta1/namespaces/idp/localusers"
-    assert paths[2] == "/apis/state.kube-idp.dev/v1beta1/namespaces/idp/refreshgrants"
+    assert paths[0] == "/apis/kube-idp.dev/v1beta1/namespaces/idp/identityconnectors"
+    assert paths[3] == "/apis/state.kube-idp.dev/v1beta1/namespaces/idp/refreshgrants"
 
 
 @pytest.mark.parametrize("schema", ALL_FIELDS)
@@ -98,7 +101,7 @@ def test_every_field_says_what_it_is_and_how_much_it_takes(schema: Schema) -> No
             assert "maxItems" in schema
             assert schema["x-kubernetes-list-type"] in {"set", "map", "atomic"}
         case "object":
-            assert schema["properties"]
+            assert schema.get("properties") or "maxProperties" in schema
 
 
 @pytest.mark.parametrize("schema", ALL_FIELDS)
@@ -120,7 +123,7 @@ def test_only_what_people_write_has_a_status_and_a_category() -> None:
 
 def test_short_names_are_one_each() -> None:
     short = [name for loaded in LOADED.values() for name in loaded["spec"]["names"]["shortNames"]]
-    assert short == ["lu", "oc", "rg", "skr", "ua", "ust"]
+    assert short == ["idc", "lu", "oc", "rg", "skr", "ua", "ust"]
 
 
 @pytest.mark.parametrize("name", SEALED_KINDS)
@@ -135,7 +138,7 @@ def test_nothing_but_the_sealed_part_can_make_a_state_object_wrong(name: str) ->
         assert schema.get("maxLength", 256) >= 256
 
 
-@pytest.mark.parametrize("name", ["localusers.kube-idp.dev", "oidcclients.kube-idp.dev"])
+@pytest.mark.parametrize("name", [name for name in NAMES if ".state." not in name])
 def test_conditions_have_the_standard_shape(name: str) -> None:
     conditions = schema_of(name)["properties"]["status"]["properties"]["conditions"]
     assert conditions["x-kubernetes-list-type"] == "map"
@@ -179,11 +182,32 @@ def test_no_secret_is_in_a_column() -> None:
             assert column["description"].endswith(".")
             assert "sealed" not in column["jsonPath"]
             assert "Hash" not in column["jsonPath"]
+            assert "PW" not in column["jsonPath"]
             # A date to come is shown as <invalid>.
-            assert (column["type"] == "date") == (column["name"] == "Age")
+            assert (column["type"] == "date") == (column["name"] in ("Age", "Since"))
 
 
 FIELDS = {
+    "identityconnectors.kube-idp.dev": (
+        1,
+        "spec.id spec.ldap spec.ldap.bindDN spec.ldap.bindPWRef spec.ldap.bindPWRef.key"
+        " spec.ldap.bindPWRef.name spec.ldap.clientCertRef spec.ldap.clientCertRef.name"
+        " spec.ldap.groupSearch spec.ldap.groupSearch.baseDN spec.ldap.groupSearch.filter"
+        " spec.ldap.groupSearch.nameAttr spec.ldap.groupSearch.scope"
+        " spec.ldap.groupSearch.userMatchers spec.ldap.groupSearch.userMatchers[]"
+        " spec.ldap.groupSearch.userMatchers[].groupAttr"
+        " spec.ldap.groupSearch.userMatchers[].recursionGroupAttr"
+        " spec.ldap.groupSearch.userMatchers[].userAttr spec.ldap.host spec.ldap.hosts"
+        " spec.ldap.hosts[] spec.ldap.insecureNoSSL spec.ldap.insecureSkipVerify"
+        " spec.ldap.rootCAData spec.ldap.rootCARef spec.ldap.rootCARef.key"
+        " spec.ldap.rootCARef.name spec.ldap.startTLS spec.ldap.userSearch"
+        " spec.ldap.userSearch.baseDN spec.ldap.userSearch.claims spec.ldap.userSearch.claims.*"
+        " spec.ldap.userSearch.emailAttr spec.ldap.userSearch.emailSuffix"
+        " spec.ldap.userSearch.filter spec.ldap.userSearch.idAttr spec.ldap.userSearch.nameAttr"
+        " spec.ldap.userSearch.preferredUsernameAttr spec.ldap.userSearch.scope"
+        " spec.ldap.userSearch.username spec.ldap.userSearch.username[] spec.ldap.usernamePrompt"
+        " spec.name spec.type",
+    ),
     "localusers.kube-idp.dev": (
         1,
         "spec.email spec.emailVerified spec.groups spec.groups[] spec.locked spec.name"
@@ -298,7 +322,7 @@ class ObedientServer:
 def test_what_is_missing_is_told_in_order() -> None:
     server = ObedientServer(applied={NAMES[1]: LOADED[NAMES[1]]})
     assert asyncio.run(crds.missing(server)) == [NAMES[0], *NAMES[2:]]
-    with pytest.raises(crds.CrdsMissing, match=r"localusers\.kube-idp\.dev, refreshgrants"):
+    with pytest.raises(crds.CrdsMissing, match=r"identityconnectors\.kube-idp\.dev, oidcclients"):
         asyncio.run(crds.require(server))
 
 
