@@ -111,7 +111,15 @@ class ConnectorError(Exception):
 
 
 class BadCredentials(ConnectorError):
-    """Unknown name, wrong password, or whatever else the source does not tell apart from them."""
+    """Unknown name, wrong password, or whatever else the source does not tell apart from them.
+
+    `user_id` is that of the person whose password it was not, where the source knows. It is for
+    counting tries, which one person's several names must not multiply; nobody is ever told.
+    """
+
+    def __init__(self, text: str = "", *, user_id: str = "") -> None:
+        super().__init__(text)
+        self.user_id = user_id
 
 
 class AccessRefused(ConnectorError):

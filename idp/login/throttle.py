@@ -1,13 +1,15 @@
 """Slows down whoever guesses, in memory and without ever shutting a user out for good.
 
 A try is paid for before it is checked (`reserve`) and given back when it was right, so that a
-hundred tries at once get no further than a hundred in a row. Three kinds of bucket are charged:
+hundred tries at once get no further than a hundred in a row. These buckets are charged:
 
 - **the account**: a few tries are free, then each one must wait twice as long as the one before.
   What is refused meanwhile costs nothing, so that hammering does not make the wait longer.
 - **the account on a known device**, in place of it: whoever guesses elsewhere does not spend the
   tries of a browser that has signed in to this account before. Whether a device is known is proved
   by the caller (a signed cookie), never by the address.
+- **whose account it turned out to be**: a directory finds one person by several names. Whoever
+  checked a try tells whose it was, and from then on all names of that person are one account.
 - **the source** (an IPv4 address or an IPv6 /64): many wrong tries within a minute, whatever the
   account. A known device is not judged by its source, which it may share with whoever guesses.
 
@@ -19,7 +21,8 @@ a source.
 
 import hashlib
 import math
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -112,6 +115,7 @@ class Throttle:
         )
         self._apart_by_source = policy.apart_by_source
         self._clock = clock
+        self._owners: OrderedDict[bytes, str] = OrderedDict()
         self._accounts: Ledger[AccountBucket] = Ledger(
             room=_ROOM, is_heavy=lambda bucket: bucket.charged >= self._pace.free_tries
         )
@@ -131,13 +135,15 @@ class Throttle:
         now = self._clock().timestamp()
         known = account is not None and device is not None
         source_key = None if known else _key(source)
-        account_key = None
-        if account is not None:
-            account_key = _key(account, source if self._apart_by_source else "", device or "")
+        tried = None if account is None else self._tried(account, source, device)
         self._check_source(source_key, now)
-        self._charge_account(account_key, now)
+        self._charge_account(tried, now)
         self._open(source_key)
-        return Reservation(self, account_key, source_key)
+        return Reservation(self, tried, source_key)
+
+    def _tried(self, account: str, source: str, device: str | None) -> "_Tried":
+        owner = self._owners.get(_key(account), account)
+        return _Tried(account, owner, source if self._apart_by_source else "", device or "")
 
     def _check_source(self, key: bytes | None, now: float) -> None:
         bucket = None if key is None else self._sources.find(key)
@@ -146,9 +152,10 @@ class Throttle:
             if wait > 0:
                 raise SourceThrottled(wait)
 
-    def _charge_account(self, key: bytes | None, now: float) -> None:
-        if key is None:
+    def _charge_account(self, tried: "_Tried | None", now: float) -> None:
+        if tried is None:
             return
+        key = tried.key
         bucket = self._accounts.find(key) or AccountBucket()
         wait = bucket.wait(self._pace, now)
         if wait <= 0:
@@ -177,29 +184,62 @@ class Throttle:
             bucket.fail(self._quota, self._clock().timestamp())
             self._sources.keep(key, bucket)
 
-    def _forget(self, key: bytes | None) -> None:
-        if key is not None:
-            self._accounts.drop(key)
+    def _learn(self, tried: "_Tried | None", owner: str) -> "_Tried | None":
+        """Return the try as one on its owner's account, which it is charged to from now on."""
+        if tried is None or owner in ("", tried.owner):
+            return tried
+        name = _key(tried.name)
+        self._owners[name] = owner
+        self._owners.move_to_end(name)
+        if len(self._owners) > _ROOM:
+            self._owners.popitem(last=False)
+        return replace(tried, owner=owner)
 
-    def _refund(self, key: bytes | None) -> None:
+    def _charge_owner(self, tried: "_Tried") -> None:
+        """Charge a try that was made already, however long its owner would have to wait."""
+        bucket = self._accounts.find(tried.key) or AccountBucket()
+        bucket.charge(self._pace, self._clock().timestamp())
+        self._accounts.keep(tried.key, bucket)
+
+    def _forget(self, tried: "_Tried | None") -> None:
+        if tried is not None:
+            self._accounts.drop(tried.key)
+
+    def _refund(self, tried: "_Tried | None") -> None:
+        key = None if tried is None else tried.key
         bucket = None if key is None else self._accounts.find(key)
         if key is not None and bucket is not None:
             bucket.refund(self._pace)
             self._accounts.keep(key, bucket)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """The account that a try is on, by the name that was given and by whom it belongs to."""
+
+    name: str
+    owner: str
+    source: str
+    device: str
+
+    @property
+    def key(self) -> bytes:
+        """Return the key of the bucket."""
+        return _key(self.owner, self.source, self.device)
+
+
 class Reservation:
     """One try that is being checked. It is told the outcome once; later ones change nothing.
 
     Leaving the `with` block untold counts as wrong: whoever hangs up early has still tried.
+    `owner` names the account to which the one that was tried belongs, where whoever checked it
+    knows: in one spelling, and one that no name can have.
     """
 
-    def __init__(
-        self, throttle: Throttle, account_key: bytes | None, source_key: bytes | None
-    ) -> None:
+    def __init__(self, throttle: Throttle, tried: _Tried | None, source_key: bytes | None) -> None:
         """Made by `Throttle.reserve` only."""
         self._throttle = throttle
-        self._account_key = account_key
+        self._tried = tried
         self._source_key = source_key
         self._is_told = False
 
@@ -216,20 +256,24 @@ class Reservation:
         """End the check."""
         self.failed()
 
-    def succeeded(self) -> None:
+    def succeeded(self, owner: str = "") -> None:
         """Tell that the try was right: the account starts afresh, the source keeps its failures."""
         if self._tell():
-            self._throttle._forget(self._account_key)
+            self._throttle._forget(self._tried)
+            self._throttle._forget(self._throttle._learn(self._tried, owner))
 
-    def failed(self) -> None:
+    def failed(self, owner: str = "") -> None:
         """Tell that the try was wrong."""
         if self._tell():
             self._throttle._fail(self._source_key)
+            owned = self._throttle._learn(self._tried, owner)
+            if owned is not None and owned is not self._tried:
+                self._throttle._charge_owner(owned)
 
     def unknown(self) -> None:
         """Tell that nobody could check the try: it costs nothing."""
         if self._tell():
-            self._throttle._refund(self._account_key)
+            self._throttle._refund(self._tried)
 
     def _tell(self) -> bool:
         if self._is_told:

@@ -110,6 +110,11 @@ class LoginForm:
         return self.renderer.html(page, status=status, form_action=form_sources(target))
 
 
+def _owner(connector_id: str, user_id: str) -> str:
+    """Return what the throttle calls a person, unlike any name, "" for one that nobody knows."""
+    return f"{connector_id}\n\n{user_id}" if user_id else ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Attempt:
     """One sent form."""
@@ -148,6 +153,8 @@ class LoginEndpoint:
             return self._again(attempt)
         except AccountThrottled:
             self._count(attempt, "throttled")
+            # As late as a wrong password: else the wait would tell which names are one person's.
+            await self._wait_out(started)
             return self._again(attempt)
         approval = ApprovalState(
             login=attempt.state,
@@ -207,10 +214,12 @@ class LoginEndpoint:
     async def _ask(
         self, attempt: _Attempt, connector: PasswordConnector, reservation: Reservation
     ) -> Identity:
+        connector_id = attempt.state.connector_id
         with reservation:
             try:
                 identity = await connector.login(as_typed(attempt.username), attempt.password)
-            except BadCredentials:
+            except BadCredentials as error:
+                reservation.failed(_owner(connector_id, error.user_id))
                 self._count(attempt, "failed")
                 raise WrongPassword from None
             except AccessRefused:
@@ -221,7 +230,7 @@ class LoginEndpoint:
                 reservation.unknown()
                 self._count(attempt, "unavailable")
                 raise
-            reservation.succeeded()
+            reservation.succeeded(_owner(connector_id, identity.user_id))
         self.metrics.logins.labels(attempt.state.connector_id, "succeeded").inc()
         return identity
 

@@ -27,11 +27,13 @@ class FakeDirectory:
     async def login(self, username: str, password: str) -> Identity:
         """Return who has this name and password, once `directories.gate` is open."""
         self._reach()
-        self.directories.waiting += 1
+        self.directories.asked.append(username)
         await self.directories.gate.wait()
         expected, identity = self.directories.people.get(username, ("", None))
-        if identity is None or password != expected:
+        if identity is None:
             raise BadCredentials("not in the fake directory")
+        if password != expected:
+            raise BadCredentials("wrong password", user_id=identity.user_id)
         return identity
 
     async def refresh(self, identity: Identity) -> Identity:
@@ -72,7 +74,8 @@ def _open_gate() -> asyncio.Event:
 class FakeDirectories:
     """Opens such connectors, and keeps them in `opened`.
 
-    `down` are hosts that do not answer. Logins wait at the `gate`; `waiting` counts who came there.
+    `down` are hosts that do not answer. `asked` keeps the names of all who wanted to sign in; they
+    wait at the `gate`.
     """
 
     people: dict[str, tuple[str, Identity]] = field(default_factory=dict)
@@ -80,7 +83,7 @@ class FakeDirectories:
     bind_password: str = ""
     opened: list[FakeDirectory] = field(default_factory=list)
     gate: asyncio.Event = field(default_factory=_open_gate)
-    waiting: int = 0
+    asked: list[str] = field(default_factory=list)
 
     def open(
         self,

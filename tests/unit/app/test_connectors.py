@@ -16,6 +16,7 @@ from tests.kit.directories import FakeDirectories
 from tests.kit.objects import FakeObjects
 from tests.kit.provider import (
     ALICE,
+    Browser,
     ProviderUnderTest,
     answer_of,
     base_config,
@@ -141,7 +142,7 @@ def test_who_is_being_signed_in_is_signed_in_to_the_end() -> None:
         it.apply()
         it.provider.portal.call(it.directories.gate.clear)
         signing_in = threads.submit(it.sign_in, "corp", "openid")
-        eventually(lambda: it.directories.waiting > 0, within=5)
+        eventually(lambda: bool(it.directories.asked), within=5)
         it.delete()
         assert not signing_in.done()
         it.provider.portal.call(it.directories.gate.set)
@@ -155,7 +156,7 @@ def test_a_wrong_password_while_the_connector_goes_is_no_fault() -> None:
         it.provider.portal.call(it.directories.gate.clear)
         it.directories.people.clear()
         signing_in = threads.submit(it.sign_in, "corp")
-        eventually(lambda: it.directories.waiting > 0, within=5)
+        eventually(lambda: bool(it.directories.asked), within=5)
         it.delete()
         it.provider.portal.call(it.directories.gate.set)
         assert signing_in.result(timeout=10).status_code == 400
@@ -195,3 +196,27 @@ def test_a_directory_that_is_away_at_the_start_stops_nobody_else() -> None:
         it.directories.down.clear()
         eventually(lambda: it.metric("file") == 1, within=10)
         assert answer_of(it.sign_in("file"))["code"]
+
+
+@pytest.mark.covers("R-68", "R-70", "R-74")
+def test_names_of_one_person_bring_no_further_guesses_and_keep_nobody_out() -> None:
+    with house() as it:
+        it.apply()
+        names = ["jane", "jane@example.com", "j.doe@example.com"]
+        it.directories.people.update(dict.fromkeys(names, ("wonderland", JANE)))
+        known = it.provider.new_browser("192.0.2.9")
+        corp = {"connector_id": "corp", "scope": "openid"}
+
+        def sign_in(browser: Browser, name: str, password: str) -> int:
+            answer = it.provider.sign_in(corp, browser=browser, username=name, password=password)
+            return answer.status_code
+
+        assert sign_in(known, names[2], "wonderland") == 303
+        it.directories.asked.clear()
+        for name in names:
+            for number in range(10):
+                guesser = it.provider.new_browser(f"198.18.0.{number}")
+                assert sign_in(guesser, name, f"guess {number}") == 401
+        # Five under the first name, one until it was known whose the second is; the third she used.
+        assert it.directories.asked == [names[0]] * 5 + [names[1]]
+        assert sign_in(known, names[2], "wonderland") == 303

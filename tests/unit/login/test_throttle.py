@@ -480,3 +480,113 @@ def test_whatever_came_before_a_quarter_of_an_hour_later_one_is_let_in(
     assert all(timedelta(0) < wait <= timedelta(minutes=15) for wait in waits)
     clock.turn(timedelta(minutes=15))
     assert is_checked(limiter, account="a")
+
+
+ALICE = "ldap\n\nid-of-alice"
+"""Whom a directory finds by each of her names."""
+
+
+def names(count: int) -> list[str]:
+    return [f"ldap\nalice-{number}" for number in range(count)]
+
+
+def reaches(
+    limiter: Throttle, name: str, *, source: str, device: str | None = None, owner: str = ALICE
+) -> bool:
+    """Make one wrong try under one of her names; tell whether it reached the directory."""
+    try:
+        with limiter.reserve(account=name, source=source, device=device) as attempt:
+            attempt.failed(owner)
+    except Throttled:
+        return False
+    return True
+
+
+@pytest.mark.covers("R-68", "R-70")
+def test_several_names_of_one_person_are_one_account() -> None:
+    limiter, botnet = throttle(HandClock()), sources()
+    reached = [reaches(limiter, name, source=botnet()) for name in names(3) for _ in range(10)]
+    # Five on the first name; one on each further, for nobody knows yet whose it is.
+    assert sum(reached) == 5 + 2
+
+
+@pytest.mark.covers("R-72")
+@pytest.mark.parametrize("guesses_a_second", [1, 100, 10_000])
+def test_ten_thousand_guesses_under_many_names_over_replicas_stay_below_sixty(
+    guesses_a_second: int,
+) -> None:
+    clock, botnet = HandClock(), sources()
+    limiters = [throttle(clock, share=3) for _ in range(3)]
+    reached = 0
+    for number in range(10_000):
+        name = names(4)[number % 4]
+        reached += reaches(limiters[number % 3], name, source=botnet())
+        clock.turn(1 / guesses_a_second)
+    assert reached <= 60
+
+
+@pytest.mark.covers("R-71")
+def test_many_names_at_the_same_moment_gain_no_more_than_their_number() -> None:
+    clock, botnet = HandClock(), sources()
+    limiter = throttle(clock)
+    open_tries = []
+    for number in range(100):
+        try:
+            open_tries.append(limiter.reserve(account=names(4)[number % 4], source=botnet()))
+        except AccountThrottled:
+            continue
+    assert len(open_tries) == 4 * 5
+    for attempt in open_tries:
+        with attempt:
+            attempt.failed(ALICE)
+    # All of them are on her account now, and she waits as long as one may have to.
+    with pytest.raises(AccountThrottled) as refused:
+        limiter.reserve(account=names(4)[0], source=botnet())
+    assert refused.value.retry_after.total_seconds() == pytest.approx(900, abs=1)
+
+
+@pytest.mark.covers("R-74")
+def test_the_person_signs_in_from_a_known_browser_while_all_names_are_hammered() -> None:
+    limiter, botnet = throttle(HandClock()), sources()
+    for name in names(4) * 20:
+        reaches(limiter, name, source=botnet())
+    for name in names(4):
+        with limiter.reserve(account=name, source="192.0.2.7", device="laptop") as attempt:
+            attempt.succeeded(ALICE)
+    assert not reaches(limiter, names(4)[0], source=botnet())
+
+
+def test_a_right_password_under_one_name_starts_all_names_afresh() -> None:
+    clock, botnet = HandClock(), sources()
+    limiter = throttle(clock)
+    for name in names(2) * 5:
+        reaches(limiter, name, source=botnet())
+    clock.turn(3600)
+    with limiter.reserve(account=names(1)[0], source="192.0.2.7") as attempt:
+        attempt.succeeded(ALICE)
+    assert all(reaches(limiter, names(2)[1], source=botnet()) for _ in range(5))
+
+
+def test_names_of_two_people_have_nothing_to_do_with_each_other() -> None:
+    limiter, botnet = throttle(HandClock()), sources()
+    for _ in range(10):
+        reaches(limiter, "ldap\nalice", source=botnet())
+    assert [
+        reaches(limiter, "ldap\nbob", source=botnet(), owner="ldap\n\nid-of-bob") for _ in range(6)
+    ] == [True] * 5 + [False]
+
+
+def test_a_name_that_passes_to_somebody_else_is_theirs_from_then_on() -> None:
+    limiter, botnet = throttle(HandClock()), sources()
+    for _ in range(4):
+        assert reaches(limiter, "ldap\nsupport", source=botnet())
+    assert reaches(limiter, "ldap\nsupport", source=botnet(), owner="ldap\n\nid-of-bob")
+    assert reaches(limiter, "ldap\nsupport", source=botnet(), owner="ldap\n\nid-of-bob")
+
+
+def test_names_that_lead_to_people_are_remembered_within_bounds() -> None:
+    limiter = throttle(HandClock())
+    for number in range(10_000):
+        owner = f"ldap\n\n{number}"
+        reaches(limiter, f"ldap\nname-{number}", source=f"2001:db8:{number:x}::", owner=owner)
+    assert len(limiter._owners) <= 4096
