@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     _add_key_commands(commands)
     _add_session_commands(commands)
     _add_user_commands(commands)
+    _add_connector_commands(commands)
     _command(commands, "version", "print the version", _version)
     return root
 
@@ -152,6 +153,21 @@ def _add_user_commands(commands: Any) -> None:
         _add_target(each)
 
 
+def _add_connector_commands(commands: Any) -> None:
+    connector = _group(commands, "connector", "look at sources of users")
+    test = _command(
+        connector,
+        "test",
+        "try a directory step by step, and show who somebody would be",
+        _test_connector,
+        more="Asks for no password. The connector is one of the file that --config names, or an"
+        " IdentityConnector of the cluster.",
+    )
+    test.add_argument("name", metavar="NAME", help="the id of the connector")
+    test.add_argument("--user", default="", help="whom to look for, as they would type it")
+    _add_target(test)
+
+
 def _group(commands: Any, name: str, about: str) -> Any:
     group = commands.add_parser(name, help=about, description=_sentence(about))
     return group.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -178,7 +194,9 @@ def _add_config(command: argparse.ArgumentParser) -> None:
 
 def _add_target(command: argparse.ArgumentParser) -> None:
     where = command.add_argument_group("which store", _WHERE)
-    where.add_argument("--config", type=Path, metavar="CONFIG", help="the server's configuration")
+    where.add_argument(
+        "-c", "--config", type=Path, metavar="CONFIG", help="the server's configuration"
+    )
     where.add_argument("--kubeconfig", type=Path, metavar="FILE", help="how to reach the cluster")
     where.add_argument("-n", "--namespace", default="", help="where the provider's objects are")
 
@@ -298,6 +316,13 @@ def _lock(options: Options, console: Console) -> int:
         user_id=options.user_id,
         user=options.name,
     )
+    return _finish(work)
+
+
+def _test_connector(options: Options, console: Console) -> int:
+    from idp.commands import connector
+
+    work = connector.examine(console, _target(options), name=options.name, user=options.user)
     return _finish(work)
 
 

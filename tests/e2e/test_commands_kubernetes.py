@@ -4,25 +4,20 @@ They run as a support person would run them, whose Role has what docs/operations
 """
 
 import json
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
+from tests.kit.command_line import Person, person_with
 from tests.kit.relying_party import RelyingParty, SignInFailed
 from tests.kit.scene import JANE, OMAR, Account, kubernetes_party, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
-from tests.kit.servers.chart_role import account_kubeconfig
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
-from tests.kit.servers.kubectl import Answer
 from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
 
 pytestmark = pytest.mark.servers
@@ -33,46 +28,6 @@ _SUPPORT: Sequence[Rule] = [
     {"apiGroups": [_STATE], "resources": ["signingkeyrings"], "verbs": ["get", "patch"]},
     {"apiGroups": [_STATE], "resources": ["userstates"], "verbs": ["list", "create", "patch"]},
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody with a kubeconfig, who runs `idp`."""
-
-    home: Path
-    kubeconfig: Path
-
-    def __call__(self, *arguments: str, env: Mapping[str, str] | None = None) -> Answer:
-        """Run a command to its end."""
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "idp", *arguments],
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.home),
-                "KUBECONFIG": str(self.kubeconfig),
-                **(env or {}),
-            },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return Answer(" ".join(["idp", *arguments]), done.returncode, done.stdout, done.stderr)
-
-
-def _person(store: KubernetesStore, name: str, rules: Sequence[Rule], home: Path) -> Person:
-    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": {"name": name}}
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": store.namespace}
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-    store.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}},
-        {**role, "kind": "Role", "rules": [dict(rule) for rule in rules]},
-        {**role, "kind": "RoleBinding", "subjects": [subject], "roleRef": reference},
-    )
-    kubeconfig = account_kubeconfig(
-        store.kube, home / f"{name}.kubeconfig", namespace=store.namespace, account=name
-    )
-    return Person(home, kubeconfig)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +42,7 @@ def store(
 
 @pytest.fixture(scope="module")
 def idp(store: KubernetesStore, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    return _person(store, "support", _SUPPORT, tmp_path_factory.mktemp("support"))
+    return person_with(store, "support", _SUPPORT, tmp_path_factory.mktemp("support"))
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +114,7 @@ def test_the_servers_own_access_is_checked_before_the_first_start(
     assert first.endswith(f"ok, issuer {config['issuer']}")
     assert server.startswith("ok       API server: answers, v1.")
     assert [line.split(":")[0] for line in rest] == [
+        "ok       identityconnectors.kube-idp.dev",
         "ok       localusers.kube-idp.dev",
         "ok       oidcclients.kube-idp.dev",
         "ok       refreshgrants.state.kube-idp.dev",
@@ -174,7 +130,7 @@ def test_the_servers_own_access_is_checked_before_the_first_start(
 def test_a_right_that_lacks_is_named(
     store: KubernetesStore, config: dict[str, object], tmp_path: Path
 ) -> None:
-    nobody = _person(store, "nobody", [], tmp_path)
+    nobody = person_with(store, "nobody", [], tmp_path)
     answer = nobody("session", "list")
     assert (answer.status, answer.stdout) == (1, "")
     assert f"list refreshgrants.{_STATE}" in answer.stderr
