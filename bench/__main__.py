@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
+from bench import ldap
 from bench.api_calls import LIMIT_MS, costs_of_calls
 from bench.client import Connection, Operation, run_load
 from bench.measure import cpu_seconds, resident_megabytes, signature_seconds
@@ -51,9 +52,9 @@ def measure(
     return Figure(name, spent * 1e6, spent / unit, limit)
 
 
-async def _sign_in_all(load: Load) -> list[dict[str, str]]:
+async def _sign_in_all(load: Load, people: int = _CONNECTIONS) -> list[dict[str, str]]:
     tokens = []
-    for number in range(_CONNECTIONS):
+    for number in range(people):
         connection = await Connection.open(load.url)
         tokens.append(await load.sign_in(connection, number))
         connection.close()
@@ -93,6 +94,19 @@ def figures(running: Running, store: Store, unit: float) -> Iterator[Figure]:
     signed_in = SignedIn(load, asyncio.run(_sign_in_all(load)))
     yield one("userinfo", signed_in.userinfo, 150, 1)
     yield one("refresh", signed_in.refresh, 80, store.refresh)
+
+
+def ldap_figures(running: Running, unit: float) -> Iterator[Figure]:
+    """Yield the figures of people of a directory."""
+    load = Load(running.url, ldap.account)
+
+    def one(name: str, operation: Operation, limit: float) -> Figure:
+        return measure(running, name, operation, each=60, unit=unit, limit=limit)
+
+    login = "login through LDAP, from the first page to the tokens"
+    yield one(login, load.login, ldap.LOGIN_LIMIT)
+    signed_in = SignedIn(load, asyncio.run(_sign_in_all(load)))
+    yield one("refresh, the directory asked", signed_in.refresh, ldap.REFRESH_LIMIT)
 
 
 def memory_after_logins(running: Running) -> Iterator[tuple[int, float]]:
@@ -145,6 +159,10 @@ def main() -> None:
         with _STORES[name]() as store:
             sections.append(_section(store, unit) + ([] if options.quick else _long_figures(store)))
             print("\n".join(sections[-1]) + "\n", flush=True)
+    if options.store != "sqlite":
+        with _STORES["kubernetes"]() as store:
+            sections.append(_ldap_section(store, unit))
+            print("\n".join(sections[-1]) + "\n", flush=True)
     if options.write:
         stamp = datetime.now(UTC).date().isoformat()
         head = f"# Figures\n\n`make bench`, {stamp}, two cores.\n\n"
@@ -154,6 +172,36 @@ def main() -> None:
 _STORES = {"sqlite": sqlite_store, "kubernetes": kubernetes_store}
 
 
+_HEAD = [
+    "| operation | RSA-2048 signatures | at most | us of CPU |",
+    "| --- | --- | --- | --- |",
+]
+
+
+def _ldap_section(store: Store, unit: float) -> list[str]:
+    """Measure people of a directory, on one store: it makes no difference to what LDAP costs."""
+    with (
+        ldap.directory() as slapd,
+        running_provider(
+            store.section, port=store.port, workers=1, connectors=ldap.connectors(slapd)
+        ) as running,
+    ):
+        table = [_line(figure) for figure in ldap_figures(running, unit)]
+        tokens = asyncio.run(_sign_in_all(Load(running.url), ldap.CONNECTIONS))
+        waits = ldap.latencies(running.url, slapd, tokens)
+    return [
+        f"## {store.name}, people of a slapd over TLS, in two groups each",
+        "",
+        *_HEAD,
+        *table,
+        "",
+        f"While the directory accepts {ldap.HANGING} logins and answers none, the 99th percentile"
+        " of others, all on the same two cores: "
+        + ", ".join(f"{w.name} {w.before:.1f} ms, then {w.hanging:.1f} ms" for w in waits)
+        + ".",
+    ]
+
+
 def _section(store: Store, unit: float) -> list[str]:
     with running_provider(store.section, port=store.port, workers=1) as running:
         ready = running.seconds_to_ready
@@ -161,8 +209,7 @@ def _section(store: Store, unit: float) -> list[str]:
     return [
         f"## {store.name}",
         "",
-        "| operation | RSA-2048 signatures | at most | us of CPU |",
-        "| --- | --- | --- | --- |",
+        *_HEAD,
         *table,
         "",
         f"One RSA-2048 signature took {unit * 1e6:.0f} us of CPU in this run. First answer"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -13,10 +14,25 @@ _SCOPE = "openid email profile groups offline_access"
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What somebody types, and into which connector's form."""
+
+    name: str
+    password: str
+    connector_id: str = "local"
+
+
+def local_account(number: int) -> Account:
+    """Return one of the local users."""
+    return Account(user(number), PASSWORD)
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """Operations against one provider. Users differ by connection, as people do."""
 
     url: str
+    account: Callable[[int], Account] = local_account
 
     async def keys(self, connection: Connection, _: int) -> None:
         """Read the key set."""
@@ -40,18 +56,23 @@ class Load:
 
     async def sign_in(self, connection: Connection, number: int) -> dict[str, str]:
         """Return the tokens of a whole login."""
-        page = await connection.send(get(self.url, self._authorize()), 200)
-        state = _STATE.search(page.body)
-        if state is None:
-            raise ValueError("the login page has no state")
-        form = {"login": user(number), "password": PASSWORD, "state": state[1].decode()}
-        request = post(self.url, "/auth/local/login", form, cookie=page.cookie)
-        redirect = await connection.send(request, 303)
+        account = self.account(number)
+        redirect = await connection.send(await self.filled_in(connection, account), 303)
         code = parse_qs(urlsplit(redirect.location).query)["code"][0]
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK}
         answer = await connection.send(self._token(form), 200)
         tokens: dict[str, str] = json.loads(answer.body)
         return tokens
+
+    async def filled_in(self, connection: Connection, account: Account) -> bytes:
+        """Look at the login page, and return the request that sends its form."""
+        page = await connection.send(get(self.url, self._authorize(account.connector_id)), 200)
+        state = _STATE.search(page.body)
+        if state is None:
+            raise ValueError("the login page has no state")
+        form = {"login": account.name, "password": account.password, "state": state[1].decode()}
+        path = f"/auth/{account.connector_id}/login"
+        return post(self.url, path, form, cookie=page.cookie)
 
     @property
     def of_strangers(self) -> tuple[Operation, ...]:
@@ -67,12 +88,8 @@ class Load:
 
     async def wrong_password(self, connection: Connection, _: int) -> None:
         """Look at the login page, and send a wrong password: refused, whatever the reason."""
-        page = await connection.send(get(self.url, self._authorize()), 200)
-        state = _STATE.search(page.body)
-        if state is None:
-            raise ValueError("the login page has no state")
-        form = {"login": "nobody\x00", "password": "guess", "state": state[1].decode()}
-        await connection.send(post(self.url, "/auth/local/login", form, cookie=page.cookie), 401)
+        nobody = Account("nobody\x00", "guess")
+        await connection.send(await self.filled_in(connection, nobody), 401)
 
     async def wrong_secret(self, connection: Connection, _: int) -> None:
         """Send a wrong client secret."""
@@ -95,7 +112,7 @@ class Load:
         request = get(self.url, "/userinfo", authorization="Bearer eyJhbGciOiJub25lIn0.e30.")
         await connection.send(request, 401)
 
-    def _authorize(self) -> str:
+    def _authorize(self, connector_id: str = "local") -> str:
         query = {
             "client_id": CLIENT[0],
             "redirect_uri": CALLBACK,
@@ -103,6 +120,7 @@ class Load:
             "scope": _SCOPE,
             "state": "some-state-of-the-client",
             "nonce": "some-nonce-of-the-client",
+            "connector_id": connector_id,
         }
         return "/auth?" + urlencode(query)
 

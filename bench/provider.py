@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ staticClients:
 enablePasswordDB: true
 staticPasswords:
 {users}
+connectors: {connectors}
 """
 
 
@@ -71,11 +72,16 @@ def free_port() -> int:
 
 @contextmanager
 def running_provider(
-    storage: Mapping[str, object], *, port: int, workers: int
+    storage: Mapping[str, object],
+    *,
+    port: int,
+    workers: int,
+    connectors: Sequence[Mapping[str, object]] = (),
 ) -> Iterator[Running]:
     """Start a provider on a store, wait until it answers, stop it at the end.
 
-    A store serves one issuer: whoever comes back to it takes the same port.
+    A store serves one issuer: whoever comes back to it takes the same port. `connectors` stand
+    beside the local users, as in a configuration file.
     """
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
@@ -85,6 +91,7 @@ def running_provider(
                 port=port,
                 workers=workers,
                 storage=json.dumps(storage),
+                connectors=json.dumps(connectors),
                 client=CLIENT[0],
                 secret=CLIENT[1],
                 callback=CALLBACK,
@@ -107,7 +114,7 @@ def running_provider(
 
 
 def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    give_up_at = time.monotonic() + 20
+    give_up_at = time.monotonic() + 60
     while time.monotonic() < give_up_at:
         try:
             if httpx.get(f"{url}/healthz").status_code == 200:
