@@ -219,6 +219,7 @@ def _published(
                 grant_types=settings.oauth2.grant_types,
                 client_algorithms=CLIENT_ALGORITHMS,
                 response_types=served_types(settings.oauth2.response_types),
+                request_uris=bool(settings.oauth2.request_uri_hosts),
                 signing_algorithms=sorted({*policy.algorithms, *live.signer.algorithms}),
                 has_sessions=settings.sessions.enabled,
             )

@@ -45,6 +45,7 @@ from idp.settings import Settings
 from idp.tokens.access import IssuedTokens, LiveAccessTokens
 from idp.tokens.issue import TokenIssuer
 from idp.tokens.request_objects import RequestObjects
+from idp.tokens.request_uris import RequestUris
 from idp.web.answers import Answers
 from idp.web.approval import ApprovalEndpoint
 from idp.web.authorize import AuthorizeEndpoint
@@ -240,6 +241,9 @@ def _request_objects(core: Core, signatures: ClientSignatures) -> RequestObjects
         issuer=core.settings.issuer,
         clients=core.clients,
         signatures=signatures,
+        by_reference=RequestUris(
+            hosts=core.settings.oauth2.request_uri_hosts, get=core.outbound.get
+        ),
         clock=core.outside.clock,
     )
 

@@ -22,6 +22,7 @@ class Served:
     signing_algorithms: Sequence[str]
     has_sessions: bool = False
     response_types: Sequence[str] = (CODE,)
+    request_uris: bool = False
     client_algorithms: Sequence[str] = ()
 
     @property
@@ -71,7 +72,7 @@ def discovery_document(served: Served) -> bytes:
         ],
         "claims_parameter_supported": False,
         "request_parameter_supported": True,
-        "request_uri_parameter_supported": False,
+        "request_uri_parameter_supported": served.request_uris,
         "require_request_uri_registration": True,
         "request_object_signing_alg_values_supported": list(served.client_algorithms),
         "authorization_response_iss_parameter_supported": True,

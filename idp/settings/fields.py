@@ -187,14 +187,15 @@ def _origin(text: str) -> str:
 Origin = Annotated[Text, AfterValidator(_origin)]
 
 
-def _host(text: str) -> str:
+def check_host(text: str) -> str:
+    """Return a host, with or without a port, in lower case. Raises ValueError."""
     if is_host(text):
         return text.lower()
     split_authority(text)
     return text.lower()
 
 
-HostName = Annotated[Text, AfterValidator(_host)]
+HostName = Annotated[Text, AfterValidator(check_host)]
 
 
 def _image_url(text: str) -> str:

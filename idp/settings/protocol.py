@@ -6,10 +6,12 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from idp.durations import parse_duration
+from idp.oauth.request_uris import ANY_HOST
 from idp.oauth.response_types import KNOWN, TOKEN, canonical, served_types
 from idp.settings.fields import (
     Flag,
     Text,
+    check_host,
     duration_between,
     optional_duration_between,
     whole_seconds,
@@ -73,6 +75,13 @@ class Pkce(Section):
     ] = ("S256",)
 
 
+def _request_uri_host(text: str) -> str:
+    return text if text == ANY_HOST else check_host(text)
+
+
+RequestUriHost = Annotated[Text, AfterValidator(_request_uri_host)]
+
+
 class OAuth2(Section):
     """Flows that are offered. An empty list means the default, as with Dex."""
 
@@ -87,6 +96,7 @@ class OAuth2(Section):
         AfterValidator(_some_response_type),
         _unless_empty("code"),
     ] = ("code",)
+    request_uri_hosts: tuple[RequestUriHost, ...] = ()
     skip_approval_screen: Flag = False
     always_show_login_screen: Flag = False
     pkce: Pkce = Pkce()

@@ -13,18 +13,19 @@ from idp.oauth.errors import (
     InvalidRequest,
     InvalidRequestObject,
     OAuthError,
-    RequestUriNotSupported,
     Untrusted,
 )
 from idp.oauth.params import Parameters
 from idp.oauth.request_objects import (
     REQUEST,
+    REQUEST_URI,
     check_claims,
     check_outside,
     check_type,
     has_request_object,
     parameters_inside,
 )
+from idp.tokens.request_uris import RequestUris
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class RequestObjects:
     issuer: str
     clients: Clients
     signatures: ClientSignatures
+    by_reference: RequestUris
     clock: Clock
 
     async def plain(self, parameters: Parameters) -> Parameters:
@@ -58,7 +60,7 @@ class RequestObjects:
             raise InvalidRequest("The client_id outside of the request object is not known.")
         text = outside.get(REQUEST)
         if text is None:
-            raise RequestUriNotSupported("request_uri is not served: send request.")
+            text = await self.by_reference.fetch(outside.require(REQUEST_URI), client)
         return await self._read(text, client, outside)
 
     async def _read(self, text: str, client: Client, outside: Parameters) -> Parameters:

@@ -74,6 +74,7 @@ def test_the_page_names_the_client_the_person_and_every_wish(provider: ProviderU
 
 
 @pytest.mark.covers("R-13", "R-16")
+@pytest.mark.spec("RFC 6749", "4.1.2.1")
 @pytest.mark.parametrize("approval", ["reject", None, "", "Approve", "approve ", "yes", "1", "é"])
 def test_anything_but_approve_is_access_denied(
     provider: ProviderUnderTest, faults: Faults, approval: str | None
@@ -89,6 +90,7 @@ def test_anything_but_approve_is_access_denied(
     assert faults.writes == writes
 
 
+@pytest.mark.spec("OIDC Core", "3.1.2.4")
 def test_nothing_is_written_before_the_person_approved(
     provider: ProviderUnderTest, faults: Faults
 ) -> None:

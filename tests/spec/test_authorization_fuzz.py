@@ -69,6 +69,8 @@ def provider(faults: Faults) -> Iterator[ProviderUnderTest]:
 
 
 @pytest.mark.covers("R-62", "R-16", "CV-9", "CV-19", "CV-36")
+@pytest.mark.spec("RFC 6749", "10.15")
+@pytest.mark.spec("RFC 9700", "2.1")
 @settings(
     max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

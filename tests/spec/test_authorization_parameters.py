@@ -119,6 +119,7 @@ def without(name: str) -> Pairs:
 @METHODS
 @PATHS
 @pytest.mark.covers("R-11", "R-13")
+@pytest.mark.spec("RFC 6749", "3.1")
 def test_a_good_request_leads_to_the_login_page(
     provider: ProviderUnderTest, method: str, path: str
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_good_request_leads_to_the_login_page(
 @METHODS
 @NAMES
 @pytest.mark.covers("R-1", "R-3", "R-11")
+@pytest.mark.spec("RFC 6749", "3.1")
 def test_a_parameter_that_is_missing_or_empty(
     provider: ProviderUnderTest, method: str, name: str
 ) -> None:
@@ -139,6 +141,9 @@ def test_a_parameter_that_is_missing_or_empty(
 @METHODS
 @NAMES
 @pytest.mark.covers("R-1", "R-4", "R-6", "R-7", "R-8", "R-9", "R-10", "R-11", "R-14", "CV-9")
+@pytest.mark.spec("OIDC Core", "3.1.2.2")
+@pytest.mark.spec("OIDC Core", "3.1.2.6")
+@pytest.mark.spec("RFC 6749", "4.1.2.1")
 def test_a_parameter_that_is_nonsense(provider: ProviderUnderTest, method: str, name: str) -> None:
     expected = TABLE[name][1]
     for value in NONSENSE:
@@ -150,6 +155,7 @@ def test_a_parameter_that_is_nonsense(provider: ProviderUnderTest, method: str, 
 @METHODS
 @NAMES
 @pytest.mark.covers("R-5", "R-11")
+@pytest.mark.spec("RFC 6749", "3.1")
 def test_a_parameter_that_is_sent_twice(
     provider: ProviderUnderTest, method: str, name: str
 ) -> None:
@@ -181,6 +187,7 @@ def test_a_parameter_that_is_huge(provider: ProviderUnderTest, method: str, name
 
 @METHODS
 @pytest.mark.covers("R-4", "R-11", "CV-9")
+@pytest.mark.spec("RFC 6749", "3.1.1")
 @pytest.mark.parametrize(
     "response_type",
     ["token", "id_token", "id_token token", "code id_token", "code token", "none", "CODE", "Code",
@@ -217,6 +224,7 @@ def test_the_default_response_mode_may_be_named(provider: ProviderUnderTest, met
 
 @METHODS
 @pytest.mark.covers("R-13", "R-63")
+@pytest.mark.spec("RFC 6749", "4.1.2")
 @pytest.mark.parametrize(
     "state",
     ["the state", "a&code=stolen", "x#y", "a=b;c", "%00%0d%0a", "\0", "\r\nLocation: //evil.ex",
@@ -331,6 +339,7 @@ def test_a_sealed_request_expires() -> None:
 
 @METHODS
 @pytest.mark.covers("CV-36", "R-82")
+@pytest.mark.spec("RFC 6749", "B")
 @pytest.mark.parametrize(
     "raw",
     [b"", b"&", b"=", b"&=&=&", b"%", b"client_id", b"client_id=%ff", b"a=b" * 5000, b"&" * 3000,

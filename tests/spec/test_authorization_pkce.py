@@ -41,6 +41,8 @@ def test_a_public_client_signs_in_with_pkce(provider: ProviderUnderTest) -> None
 
 
 @pytest.mark.covers("R-10", "CV-31")
+@pytest.mark.spec("RFC 7636", "4.4.1")
+@pytest.mark.spec("RFC 8252", "8.1")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -67,12 +69,14 @@ def test_a_public_client_without_a_good_challenge_is_refused(
 
 
 @pytest.mark.covers("R-10")
+@pytest.mark.spec("RFC 7636", "4.3")
 def test_plain_is_refused_of_a_confidential_client_too(provider: ProviderUnderTest) -> None:
     fields = {"code_challenge": Pkce().verifier, "code_challenge_method": "plain"}
     assert answer_of(provider.authorize(fields))["error"] == "invalid_request"
 
 
 @pytest.mark.covers("R-12", "CV-31")
+@pytest.mark.spec("RFC 9700", "2.1.1")
 def test_a_challenge_cannot_be_forgotten_at_the_token_endpoint(
     provider: ProviderUnderTest,
 ) -> None:
@@ -81,12 +85,14 @@ def test_a_challenge_cannot_be_forgotten_at_the_token_endpoint(
 
 
 @pytest.mark.covers("R-12", "CV-31")
+@pytest.mark.spec("RFC 9700", "2.1.1")
 def test_a_verifier_without_a_challenge_is_refused(provider: ProviderUnderTest) -> None:
     response = provider.redeem(provider.code(), {"code_verifier": Pkce().verifier})
     assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
 
 
 @pytest.mark.covers("R-12", "R-21")
+@pytest.mark.spec("RFC 7636", "4.6")
 def test_wrong_verifiers_are_refused_alike_and_do_not_burn_the_code(
     provider: ProviderUnderTest,
 ) -> None:
@@ -102,6 +108,7 @@ def test_wrong_verifiers_are_refused_alike_and_do_not_burn_the_code(
 
 
 @pytest.mark.covers("R-12")
+@pytest.mark.spec("RFC 7636", "4.4")
 def test_a_challenge_is_that_of_its_own_login(provider: ProviderUnderTest) -> None:
     mine, theirs = Pkce(), Pkce()
     code = provider.code({**AS_PUBLIC, **s256(mine)})

@@ -52,6 +52,7 @@ def claims(id_token: str) -> dict[str, Any]:
 
 
 @pytest.mark.covers("R-7", "R-13")
+@pytest.mark.spec("OIDC Core", "3.1.2.1")
 @pytest.mark.parametrize(
     "more",
     [{}, {"max_age": "0"}, {"max_age": "999999999"}, {"login_hint": "alice@example.com"},
@@ -69,6 +70,7 @@ def test_prompt_none_is_login_required_even_for_who_was_here_before(
 
 
 @pytest.mark.covers("R-7")
+@pytest.mark.spec("OIDC Core", "3.1.2.1")
 @pytest.mark.parametrize("prompt", ["none login", "consent none", "none select_account", "none x"])
 def test_prompt_none_stands_alone(provider: ProviderUnderTest, prompt: str) -> None:
     assert answer_of(provider.authorize({"prompt": prompt}))["error"] == "invalid_request"
@@ -90,6 +92,7 @@ def test_select_account_shows_the_chooser_which_leads_to_the_form(
 
 
 @pytest.mark.covers("R-8")
+@pytest.mark.spec("OIDC Core", "3.1.2.1")
 @pytest.mark.parametrize(
     "max_age", ["-1", "1.5", "1e3", "0x1", "abc", "9999999999", "9" * 4000, "１", "+5", " 5", "5 "]
 )
@@ -100,6 +103,7 @@ def test_a_max_age_that_is_no_number_of_seconds_is_refused(
 
 
 @pytest.mark.covers("R-8")
+@pytest.mark.spec("OIDC Core", "2")
 @pytest.mark.parametrize("max_age", ["0", "3600", None])
 def test_the_id_token_tells_when_the_person_signed_in(
     provider: ProviderUnderTest, max_age: str | None
@@ -130,6 +134,7 @@ def test_an_expired_hint_still_says_who_is_meant(provider: ProviderUnderTest) ->
 
 
 @pytest.mark.covers("R-15")
+@pytest.mark.spec("OIDC Core", "3.1.2.2")
 def test_another_person_than_the_hint_names_gets_no_code(
     provider: ProviderUnderTest, tokens: dict[str, Any], faults: Faults
 ) -> None:
@@ -152,6 +157,7 @@ def test_a_hint_with_prompt_none_is_login_required(
 
 
 @pytest.mark.covers("R-15", "R-41", "R-45", "CV-8", "CV-12", "CV-34")
+@pytest.mark.spec("OIDC Core", "3.1.2.2")
 @pytest.mark.parametrize("prompt", [None, "none"])
 def test_what_is_no_id_token_of_ours_is_refused(
     provider: ProviderUnderTest, tokens: dict[str, Any], prompt: str | None

@@ -65,6 +65,8 @@ def accepted(
 
 
 @pytest.mark.covers("R-2", "CV-7")
+@pytest.mark.spec("RFC 6749", "3.1.2.3")
+@pytest.mark.spec("RFC 9700", "2.1")
 def test_a_confidential_client_gets_none_of_the_hostile_addresses(
     provider: ProviderUnderTest,
 ) -> None:
@@ -72,6 +74,7 @@ def test_a_confidential_client_gets_none_of_the_hostile_addresses(
 
 
 @pytest.mark.covers("R-2", "CV-7")
+@pytest.mark.spec("RFC 8252", "8.4")
 def test_a_public_client_gets_none_of_the_hostile_addresses(provider: ProviderUnderTest) -> None:
     assert accepted(provider, "cli", list(hostile_to_registered_loopback())[::2]) == []
 
@@ -82,6 +85,7 @@ def test_a_public_client_without_addresses_gets_loopback_only(provider: Provider
 
 
 @pytest.mark.covers("R-1", "R-2", "CV-7")
+@pytest.mark.spec("RFC 9700", "4.11")
 @pytest.mark.parametrize(
     "more", [{"prompt": "none"}, {"response_type": "token"}, {"scope": '"'}, {"max_age": "x"}]
 )
@@ -93,6 +97,7 @@ def test_another_error_does_not_open_the_door(
 
 
 @pytest.mark.covers("R-2")
+@pytest.mark.spec("RFC 8252", "7.1")
 @pytest.mark.parametrize(
     ("client_id", "redirect_uri"),
     [
@@ -110,6 +115,7 @@ def test_the_good_addresses_lead_to_the_login_page(
 
 
 @pytest.mark.covers("R-2", "R-13")
+@pytest.mark.spec("RFC 6749", "3.1.2")
 @pytest.mark.parametrize(
     ("client_id", "redirect_uri", "start"),
     [
@@ -137,6 +143,7 @@ def test_an_error_of_an_out_of_band_client_is_a_page(provider: ProviderUnderTest
 
 
 @pytest.mark.covers("R-1")
+@pytest.mark.spec("RFC 6749", "3.1.2.4")
 @pytest.mark.parametrize(
     ("client_id", "redirect_uri"),
     [
@@ -156,6 +163,7 @@ def test_without_a_known_client_and_its_own_address_there_is_only_a_page(
 
 
 @pytest.mark.covers("R-1", "R-5", "CV-7")
+@pytest.mark.spec("RFC 6749", "4.1.2.1")
 @pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
 def test_a_polluted_target_is_a_page(provider: ProviderUnderTest, name: str) -> None:
     good = [("client_id", "app"), ("redirect_uri", EXACT), ("response_type", "code")]

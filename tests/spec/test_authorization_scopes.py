@@ -32,6 +32,7 @@ def claims(token: str) -> dict[str, Any]:
 
 
 @pytest.mark.covers("R-6", "CV-27")
+@pytest.mark.spec("RFC 6749", "3.3")
 @pytest.mark.parametrize(
     "scope",
     ['openid "', "openid\\", "openid\temail", "openid\nemail", "openid\r\n", "öpenid", "openid\0",
@@ -57,6 +58,7 @@ def test_a_scope_of_any_size_is_refused_in_no_time(provider: ProviderUnderTest, 
 
 
 @pytest.mark.covers("R-6", "R-23")
+@pytest.mark.spec("RFC 6749", "3.3")
 @pytest.mark.parametrize(
     ("asked", "granted"),
     [

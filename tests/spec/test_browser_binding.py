@@ -55,6 +55,8 @@ def cookie_of(browser: Browser) -> tuple[str, str]:
 
 
 @pytest.mark.covers("R-50", "CV-1")
+@pytest.mark.spec("RFC 6749", "10.12")
+@pytest.mark.spec("RFC 9700", "4.7.1")
 def test_a_login_started_elsewhere_ends_nowhere(
     provider: ProviderUnderTest, faults: Faults
 ) -> None:

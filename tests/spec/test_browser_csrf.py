@@ -72,6 +72,7 @@ def send(
 
 
 @pytest.mark.covers("R-51", "CV-1")
+@pytest.mark.spec("OIDC Core", "3.1.2.3")
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
 def test_a_login_sent_by_another_site_changes_nothing(
     provider: ProviderUnderTest, faults: Faults, headers: dict[str, str]
@@ -116,6 +117,7 @@ def test_a_login_may_be_started_from_anywhere(provider: ProviderUnderTest) -> No
 
 
 @pytest.mark.covers("R-58")
+@pytest.mark.spec("RFC 9700", "2.6")
 def test_no_page_of_the_login_is_readable_from_another_site() -> None:
     config = base_config()
     config["web"]["allowedOrigins"] = ["*"]

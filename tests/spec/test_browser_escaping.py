@@ -159,6 +159,7 @@ def test_an_error_page_says_nothing_of_what_was_sent(
 
 @EACH
 @pytest.mark.covers("R-60", "R-13", "R-63")
+@pytest.mark.spec("RFC 6749", "10.14")
 def test_what_a_client_is_told_is_encoded(provider: ProviderUnderTest, payload: str) -> None:
     for fields in (
         {"prompt": payload}, {"scope": f"audience:server:client_id:{payload}"},

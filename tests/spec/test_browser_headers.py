@@ -157,6 +157,9 @@ def policy_of(response: httpx.Response) -> dict[str, list[str]]:
 
 @EACH
 @pytest.mark.covers("R-55", "R-57")
+@pytest.mark.spec("RFC 6749", "10.13")
+@pytest.mark.spec("RFC 9700", "4.16")
+@pytest.mark.spec("RFC 9700", "4.2.4")
 def test_no_page_can_be_framed_sniffed_cached_or_followed(
     answers: dict[str, httpx.Response], name: str
 ) -> None:
@@ -306,6 +309,7 @@ def test_what_is_no_page_is_not_sniffed_either(
 
 
 @pytest.mark.covers("R-57", "R-16")
+@pytest.mark.spec("RFC 9700", "4.12")
 def test_a_redirect_with_a_code_is_not_kept_anywhere(scene: Scene) -> None:
     response = scene.sign_in()
     assert response.status_code == 303

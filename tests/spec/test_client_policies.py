@@ -159,6 +159,7 @@ def test_pkce_is_demanded_per_client(*, enforced: bool, pkce: str | None, demand
 
 
 @pytest.mark.covers("R-10")
+@pytest.mark.spec("RFC 9700", "2.1.1")
 def test_a_public_client_needs_pkce_whatever_is_said_of_it() -> None:
     config = base_config()
     config["staticClients"][2]["pkce"] = "optional"

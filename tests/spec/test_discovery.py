@@ -58,6 +58,7 @@ def document(idp: ProviderUnderTest, path: str = PATHS[0]) -> dict[str, Any]:
 
 
 @pytest.mark.covers("R-106")
+@pytest.mark.spec("RFC 8414", "3")
 @pytest.mark.spec("OIDC Discovery", "4")
 @pytest.mark.parametrize("path", PATHS)
 def test_both_well_known_names_lead_to_the_same_document(idp: ProviderUnderTest, path: str) -> None:
@@ -67,6 +68,7 @@ def test_both_well_known_names_lead_to_the_same_document(idp: ProviderUnderTest,
 
 
 @pytest.mark.covers("R-106")
+@pytest.mark.spec("OIDC Discovery", "4.1")
 @pytest.mark.spec("RFC 8414", "3.1")
 @pytest.mark.parametrize(
     "path",
@@ -110,6 +112,7 @@ def test_elsewhere_is_nothing_and_never_a_fault(below: ProviderUnderTest, path: 
 
 
 @pytest.mark.covers("R-106")
+@pytest.mark.spec("RFC 8414", "3.3")
 @pytest.mark.spec("OIDC Discovery", "4.3")
 @pytest.mark.parametrize(
     "issuer",
@@ -130,6 +133,8 @@ ALGORITHMS = "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA".split
 
 
 @pytest.mark.covers("R-106")
+@pytest.mark.spec("OIDC Discovery", "3")
+@pytest.mark.spec("RFC 9207", "3")
 @pytest.mark.spec("RFC 8414", "2")
 def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
     """A member more is a promise more: it belongs into this test."""
@@ -248,6 +253,7 @@ def test_the_default_grants_are_served_when_none_is_configured() -> None:
 
 
 @pytest.mark.covers("R-40")
+@pytest.mark.spec("OIDC Discovery", "3")
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
 def test_the_algorithm_is_the_one_that_signs(algorithm: str) -> None:
     config = quick_config()
@@ -259,6 +265,7 @@ def test_the_algorithm_is_the_one_that_signs(algorithm: str) -> None:
 
 
 @pytest.mark.covers("R-46")
+@pytest.mark.spec("OIDC Discovery", "3")
 @pytest.mark.spec("RFC 7517", "5")
 def test_the_key_set_has_public_halves_only(idp: ProviderUnderTest) -> None:
     keys = idp.browser.get("/keys").json()["keys"]
@@ -359,6 +366,8 @@ def test_documents_are_served_while_the_store_is_away() -> None:
         assert faults.calls["read"] == 0
 
 
+@pytest.mark.spec("OIDC Discovery", "4.2")
+@pytest.mark.spec("RFC 8414", "3.2")
 def test_the_document_is_plain_json_without_surprises(idp: ProviderUnderTest) -> None:
     raw = idp.browser.get(PATHS[0]).content
     pairs = json.loads(raw, object_pairs_hook=lambda found: found)

@@ -99,6 +99,7 @@ def test_a_good_request_is_answered(provider: ProviderUnderTest, row: Row) -> No
 
 
 @pytest.mark.covers("R-1", "R-5", "R-17", "R-81", "CV-9", "CV-27", "CV-36", "I-6")
+@pytest.mark.spec("RFC 6749", "3.1")
 @pytest.mark.parametrize(("row", "name"), CELLS, ids=[f"{row.id}, {name}" for row, name in CELLS])
 def test_each_mistake_has_its_answer(
     provider: ProviderUnderTest, caplog: pytest.LogCaptureFixture, row: Row, name: str

@@ -66,6 +66,9 @@ def claims_of(provider: ProviderUnderTest, token: str) -> dict[str, Any]:
 
 @every_type
 @pytest.mark.covers("R-13")
+@pytest.mark.spec("OAuth 2.0 Multiple Response Types", "3")
+@pytest.mark.spec("RFC 6749", "4.2.2")
+@pytest.mark.spec("RFC 9207", "2")
 @pytest.mark.spec(CORE, "3.3.2.5")
 def test_an_answer_holds_what_its_type_says_and_nothing_else(
     provider: ProviderUnderTest, response_type: str
@@ -86,6 +89,7 @@ def test_an_answer_holds_what_its_type_says_and_nothing_else(
 
 @every_type
 @pytest.mark.spec(CORE, "3")
+@pytest.mark.spec("RFC 6749", "3.1.1")
 def test_the_order_of_the_words_means_nothing(
     provider: ProviderUnderTest, response_type: str
 ) -> None:
@@ -112,6 +116,7 @@ def test_an_id_token_is_bound_to_nonce_code_and_access_token(
 
 @pytest.mark.parametrize("response_type", ["id_token token", "code token", "code id_token token"])
 @pytest.mark.spec(CORE, "3.2.2.5")
+@pytest.mark.spec("OIDC Core", "11")
 @pytest.mark.spec("RFC 6749", "4.2.2")
 def test_an_access_token_comes_with_type_life_and_scope_and_works(
     provider: ProviderUnderTest, response_type: str
@@ -167,6 +172,7 @@ def test_a_code_with_an_access_token_needs_neither(provider: ProviderUnderTest) 
 
 @every_type
 @pytest.mark.spec(CORE, "3.2.2.6")
+@pytest.mark.spec("RFC 6749", "4.2.2.1")
 @pytest.mark.parametrize(
     ("changes", "error"),
     [

@@ -239,6 +239,7 @@ def test_the_key_set_may_be_kept_for_a_minute_at_most(idp: ProviderUnderTest) ->
     assert 0 < int(directives["max-age"]) <= 60
 
 
+@pytest.mark.spec("OIDC Core", "5.1")
 def test_numbers_are_integers_on_the_wire(idp: ProviderUnderTest) -> None:
     """kubelogin decodes `exp` into an int64; 1.5e9 would fail there."""
     token = kubelogin(idp)["id_token"].split(".")[1]

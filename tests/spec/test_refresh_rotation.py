@@ -180,6 +180,7 @@ def test_every_generation_of_the_last_minute_gets_the_leaf(idp: ProviderUnderTes
 
 
 @pytest.mark.covers("R-32", "I-2", "I-3")
+@pytest.mark.spec("RFC 9700", "4.14.2")
 def test_reuse_after_the_grace_ends_the_family(idp: ProviderUnderTest) -> None:
     first = idp.tokens()
     second = idp.refresh(first["refresh_token"]).json()
@@ -258,6 +259,7 @@ def test_logins_of_one_person_live_side_by_side(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("CV-34")
+@pytest.mark.spec("RFC 6749", "10.4")
 def test_no_truncated_or_altered_refresh_token_is_accepted(
     idp: ProviderUnderTest, faults: Faults
 ) -> None:
@@ -379,6 +381,7 @@ def test_a_restart_signs_nobody_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.covers("R-30", "R-18")
+@pytest.mark.spec("RFC 9700", "2.2.2")
 def test_a_public_client_rotates_as_well(idp: ProviderUnderTest) -> None:
     pkce = Pkce()
     redirect_uri = "http://localhost:8000"

@@ -42,6 +42,8 @@ def provider() -> Iterator[ProviderUnderTest]:
 
 @MODES
 @pytest.mark.covers("R-14", "R-13")
+@pytest.mark.spec("OAuth 2.0 Form Post Response Mode", "2")
+@pytest.mark.spec("RFC 9207", "2")
 @pytest.mark.spec(MULTIPLE, "2.1")
 def test_a_code_comes_in_the_mode_that_was_asked_for(
     provider: ProviderUnderTest, mode: str
@@ -56,6 +58,9 @@ def test_a_code_comes_in_the_mode_that_was_asked_for(
 
 @MODES
 @pytest.mark.covers("R-14", "R-13")
+@pytest.mark.spec("OAuth 2.0 Form Post Response Mode", "2")
+@pytest.mark.spec("RFC 6749", "4.1.2.1")
+@pytest.mark.spec("RFC 9207", "2")
 @pytest.mark.spec(MULTIPLE, "2.1")
 @pytest.mark.parametrize(
     ("changes", "error"),
@@ -88,6 +93,7 @@ def test_a_refusal_at_the_approval_page_comes_in_the_mode_too(
 
 
 @pytest.mark.covers("R-14")
+@pytest.mark.spec("RFC 9700", "4.1.3")
 @pytest.mark.spec(MULTIPLE, "5")
 def test_each_response_type_has_a_mode_of_its_own(provider: ProviderUnderTest) -> None:
     assert read_answer(provider.sign_in()).mode == "query"
@@ -108,6 +114,7 @@ def test_tokens_never_go_into_a_query(provider: ProviderUnderTest, response_type
 
 
 @pytest.mark.covers("R-14", "CV-9")
+@pytest.mark.spec("OAuth 2.0 Multiple Response Types", "2.1")
 @pytest.mark.parametrize(
     "mode",
     ["jwt", "query.jwt", "fragment.jwt", "form_post.jwt", "web_message", "Query", "form-post"],
@@ -132,6 +139,7 @@ def test_a_mode_that_came_twice_is_told_in_the_default_mode(provider: ProviderUn
 
 
 @pytest.mark.covers("R-14", "R-55", "R-56", "R-57")
+@pytest.mark.spec("OAuth 2.0 Form Post Response Mode", "4")
 @pytest.mark.spec(FORM_POST, "2")
 def test_the_form_may_run_one_script_and_go_to_the_client_only(
     provider: ProviderUnderTest,
@@ -175,6 +183,7 @@ def test_a_form_to_a_loopback_address_goes_to_that_address_only(
 
 
 @pytest.mark.covers("R-14", "R-60", "CV-18")
+@pytest.mark.spec("OAuth 2.0 Form Post Response Mode", "2")
 @pytest.mark.parametrize("state", HOSTILE)
 def test_what_the_form_carries_is_escaped(provider: ProviderUnderTest, state: str) -> None:
     response = provider.sign_in({"response_mode": "form_post", "state": state})

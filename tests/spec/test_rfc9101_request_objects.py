@@ -106,6 +106,7 @@ def test_a_request_object_of_any_served_algorithm_is_a_request(
 
 
 @pytest.mark.spec(RFC, "6.3")
+@pytest.mark.spec("OIDC Core", "6.1")
 @pytest.mark.spec(RFC, "5")
 def test_only_what_is_inside_counts(provider: ProviderUnderTest, signer: SigningClient) -> None:
     inside = {name: value for name, value in GOOD.items() if name not in ("state", "nonce")}
@@ -189,6 +190,7 @@ def test_what_is_inside_is_judged_as_any_request_is(
 
 
 @pytest.mark.covers("R-49", "R-45")
+@pytest.mark.spec("RFC 9101", "4")
 @pytest.mark.spec(RFC, "6.3")
 @pytest.mark.parametrize(
     "changes",
@@ -267,6 +269,7 @@ def test_a_response_type_outside_must_be_the_same(
 
 
 @pytest.mark.covers("R-49", "CV-8")
+@pytest.mark.spec("RFC 9101", "6.2")
 def test_a_request_object_in_another_clients_name_is_refused(provider: ProviderUnderTest) -> None:
     for client_id, name in ((CLIENT, "other"), (OTHER[0], "first")):
         forger = SigningClient(client_id, ISSUER, name=name)
@@ -297,7 +300,7 @@ def test_a_registered_algorithm_is_the_only_one(provider: ProviderUnderTest) -> 
 
 @pytest.mark.covers("R-9", "R-49")
 @pytest.mark.spec(RFC, "5")
-def test_request_uri_is_not_served_and_never_beside_a_request(
+def test_request_uri_and_request_are_not_used_together(
     provider: ProviderUnderTest, signer: SigningClient
 ) -> None:
     uri = "https://app.example.com/request.jwt"
@@ -322,6 +325,7 @@ def test_parameters_outside_come_once(provider: ProviderUnderTest, signer: Signi
 
 
 @pytest.mark.covers("R-1", "R-49")
+@pytest.mark.spec("RFC 9101", "10.2")
 def test_without_an_address_that_is_trusted_a_broken_one_is_a_page(
     provider: ProviderUnderTest, signer: SigningClient
 ) -> None:
@@ -343,6 +347,7 @@ def test_without_an_address_that_is_trusted_a_broken_one_is_a_page(
 
 
 @pytest.mark.covers("R-41", "R-42", "R-43", "R-44", "R-49", "CV-12", "CV-13", "CV-14", "CV-16")
+@pytest.mark.spec("RFC 9101", "6.2")
 @pytest.mark.parametrize("alg", ["RS256", "ES256"])
 def test_no_hostile_request_object_is_accepted(provider: ProviderUnderTest, alg: str) -> None:
     good = _good(provider, alg)

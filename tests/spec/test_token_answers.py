@@ -60,6 +60,7 @@ def test_expires_in_is_a_json_integer(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-23", "R-57")
+@pytest.mark.spec("OIDC Core", "3.1.3.3")
 @pytest.mark.spec("RFC 6749", "5.1")
 def test_answers_are_never_cached_and_are_plain_json(idp: ProviderUnderTest) -> None:
     redeemed = idp.redeem(idp.code())

@@ -57,6 +57,7 @@ def without_request_id(response: httpx.Response) -> tuple[Any, ...]:
 
 
 @pytest.mark.covers("R-18")
+@pytest.mark.spec("OIDC Core", "9")
 @pytest.mark.spec("RFC 6749", "2.3.1")
 def test_a_secret_may_come_in_the_header_or_in_the_body(idp: ProviderUnderTest) -> None:
     client_id, secret = CONFIDENTIAL
@@ -66,6 +67,7 @@ def test_a_secret_may_come_in_the_header_or_in_the_body(idp: ProviderUnderTest) 
 
 
 @pytest.mark.covers("R-18")
+@pytest.mark.spec("RFC 6749", "3.2.1")
 @pytest.mark.spec("RFC 6749", "5.2")
 @pytest.mark.parametrize(
     "attempt",
@@ -276,6 +278,7 @@ def test_failed_authentication_spends_nothing(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-75", "R-18")
+@pytest.mark.spec("RFC 6749", "2.3.1")
 def test_guesses_of_a_client_secret_are_slowed_down_and_the_real_client_is_not(
     idp: ProviderUnderTest,
 ) -> None:

@@ -83,6 +83,7 @@ def dies_within_a_second(ask: Callable[[], httpx.Response]) -> bool:
 
 
 @pytest.mark.covers("R-21")
+@pytest.mark.spec("OIDC Core", "3.1.3.2")
 @pytest.mark.spec("RFC 6749", "4.1.3")
 def test_every_code_that_is_not_good_gets_the_same_answer(idp: ProviderUnderTest) -> None:
     pkce = Pkce()
@@ -281,6 +282,7 @@ def test_a_replay_leaves_other_logins_alone(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-20", "I-1")
+@pytest.mark.spec("RFC 9700", "2.1.1")
 @pytest.mark.parametrize("run", range(3))
 def test_fifty_parallel_redemptions_give_tokens_to_one_at_most(
     idp: ProviderUnderTest, run: int
@@ -303,6 +305,7 @@ def test_a_code_of_a_login_without_offline_access_dies_by_a_replay_too(
 
 
 @pytest.mark.covers("CV-8")
+@pytest.mark.spec("OIDC Core", "16.15")
 @pytest.mark.spec("RFC 6749", "4.1.3")
 def test_no_other_client_can_redeem_a_code(idp: ProviderUnderTest) -> None:
     pkce = Pkce()
@@ -321,6 +324,7 @@ def test_no_other_client_can_redeem_a_code(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-23")
+@pytest.mark.spec("RFC 6749", "4.1.2")
 def test_the_redirect_uri_that_counts_is_the_one_that_was_used(idp: ProviderUnderTest) -> None:
     """A loopback port that is free to choose is fixed by the request (RFC 8252 section 7.3)."""
     pkce = Pkce()

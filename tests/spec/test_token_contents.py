@@ -81,6 +81,9 @@ def as_relying_party(
 
 
 @pytest.mark.covers("R-40")
+@pytest.mark.spec("OIDC Core", "2")
+@pytest.mark.spec("RFC 9068", "2.2")
+@pytest.mark.spec("RFC 9068", "2.2.3")
 @pytest.mark.spec("RFC 9068", "2")
 def test_the_whole_login_to_the_letter(idp: ProviderUnderTest) -> None:
     """The golden set: every claim of a login with all scopes, and none besides."""
@@ -113,6 +116,8 @@ def test_the_whole_login_to_the_letter(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-40")
+@pytest.mark.spec("OIDC Core", "2")
+@pytest.mark.spec("RFC 9068", "2.1")
 def test_headers_name_kind_key_and_algorithm(idp: ProviderUnderTest) -> None:
     tokens = idp.tokens()
     published = {key["kid"]: key for key in key_set(idp)["keys"]}
@@ -169,6 +174,7 @@ def test_a_refreshed_id_token_tells_of_the_same_login(idp: ProviderUnderTest) ->
     assert not {first[name] for name in ("jti", "at_hash")} & {second["jti"], second["at_hash"]}
 
 
+@pytest.mark.spec("OIDC Core", "2")
 def test_a_login_without_nonce_never_gets_one(idp: ProviderUnderTest) -> None:
     tokens = idp.redeem(idp.code({"nonce": None})).json()
     assert "nonce" not in claims_of(idp, tokens["id_token"])
@@ -203,6 +209,7 @@ def test_an_audience_of_a_trusting_peer(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-40", "R-45")
+@pytest.mark.spec("RFC 9068", "3")
 def test_no_access_token_is_ever_for_the_client_itself(idp: ProviderUnderTest) -> None:
     """kube-apiserver looks at `aud` and not at `typ`."""
     scopes = [

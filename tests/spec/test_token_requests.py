@@ -126,6 +126,7 @@ def test_a_missing_grant_type_is_an_invalid_request(
 
 
 @pytest.mark.covers("R-19", "R-25", "CV-9")
+@pytest.mark.spec("RFC 9700", "2.4")
 @pytest.mark.spec("RFC 6749", "5.2")
 @pytest.mark.parametrize(
     "grant_type",

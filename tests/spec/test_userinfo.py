@@ -64,6 +64,7 @@ def challenged(response: httpx.Response, error: str) -> bool:
 
 
 @pytest.mark.covers("R-102")
+@pytest.mark.spec("RFC 6750", "2.1")
 @pytest.mark.spec("OIDC Core", "5.3")
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -77,6 +78,7 @@ def test_the_token_comes_in_the_header(idp: ProviderUnderTest, method: str, sche
 
 
 @pytest.mark.covers("R-102")
+@pytest.mark.spec("OIDC Core", "5.3")
 @pytest.mark.spec("RFC 6750", "2.2")
 def test_the_token_may_come_in_the_body_of_a_post(idp: ProviderUnderTest) -> None:
     token = idp.tokens()["access_token"]
@@ -133,6 +135,7 @@ def test_without_a_token_the_challenge_names_no_error(
 
 
 @pytest.mark.covers("R-102")
+@pytest.mark.spec("RFC 6750", "5.3")
 @pytest.mark.spec("RFC 9700", "4.3.2")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_token_in_the_url_is_refused_and_ignored(idp: ProviderUnderTest, method: str) -> None:
@@ -221,6 +224,8 @@ def hostile(good: str, id_token: str) -> dict[str, str]:
 
 
 @pytest.mark.covers("R-102", "R-41", "R-43", "CV-12", "CV-13")
+@pytest.mark.spec("OIDC Core", "5.3.3")
+@pytest.mark.spec("RFC 9068", "4")
 @pytest.mark.spec("RFC 6750", "3.1")
 def test_a_token_that_is_not_good_is_invalid(idp: ProviderUnderTest) -> None:
     tokens = idp.tokens()
@@ -238,6 +243,7 @@ def test_a_token_that_is_not_good_is_invalid(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-45")
+@pytest.mark.spec("RFC 9068", "4")
 @pytest.mark.spec("RFC 8725", "3.11")
 def test_other_things_of_ours_are_no_access_token(idp: ProviderUnderTest) -> None:
     tokens = idp.tokens()
@@ -257,6 +263,7 @@ def test_an_expired_token_is_invalid(age: float, status: int) -> None:
 
 
 @pytest.mark.covers("R-102")
+@pytest.mark.spec("RFC 6750", "3.1")
 @pytest.mark.spec("OIDC Core", "5.3")
 def test_a_token_without_openid_has_too_little_scope(idp: ProviderUnderTest) -> None:
     narrow = idp.refresh(idp.tokens()["refresh_token"], scope="email").json()["access_token"]

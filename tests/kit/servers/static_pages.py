@@ -29,14 +29,16 @@ class StaticPages:
     """A server on a port of its own. Entering it starts its thread; any other path is a 404.
 
     `pages` may be filled after the server is made, since pages like to name `url`. `forms` are the
-    bodies that were posted, in the order of their coming.
+    bodies that were posted, in the order of their coming; `asked` are all targets of requests.
     """
 
     def __init__(self, *, certificate: ServerCertificate | None = None) -> None:
         """Listen at once, so that `url` is known; answer after entering."""
         self.pages: dict[str, StaticPage] = {}
         self.forms: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.pages, self.forms))
+        self.asked: list[str] = []
+        handler = _handler(self.pages, self.forms, self.asked)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate.certificate, certificate.key)
@@ -63,11 +65,14 @@ class StaticPages:
         self._thread.join(timeout=10)
 
 
-def _handler(pages: Mapping[str, StaticPage], forms: list[str]) -> type[BaseHTTPRequestHandler]:
+def _handler(
+    pages: Mapping[str, StaticPage], forms: list[str], asked: list[str]
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = 10
 
         def do_GET(self) -> None:
+            asked.append(self.path)
             page = pages.get(urlsplit(self.path).path, _NOT_FOUND)
             body = page.body.encode()
             self.send_response(page.status)

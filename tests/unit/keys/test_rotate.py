@@ -67,6 +67,7 @@ def test_keys_are_never_made_in_the_event_loop() -> None:
 
 
 @pytest.mark.covers("R-91")
+@pytest.mark.spec("OIDC Core", "10.1.1")
 def test_of_replicas_that_tick_at_once_one_rotates() -> None:
     async def main() -> None:
         shop = Shop()

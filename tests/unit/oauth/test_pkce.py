@@ -16,6 +16,7 @@ verifiers = st.text(st.sampled_from(_UNRESERVED), min_size=43, max_size=128)
 
 
 @pytest.mark.spec("RFC 7636", "appendix B")
+@pytest.mark.spec("RFC 7636", "4.2")
 def test_the_example_of_the_specification() -> None:
     assert challenge_of(VERIFIER) == CHALLENGE
     check_verifier(VERIFIER, check_challenge(CHALLENGE, "S256"))
@@ -62,6 +63,7 @@ def test_a_method_without_a_challenge_is_refused() -> None:
 
 
 @pytest.mark.covers("R-12", "CV-31")
+@pytest.mark.spec("RFC 9700", "4.8.2")
 def test_neither_direction_can_be_downgraded() -> None:
     check_verifier(None, "")
     for verifier, challenge in ((None, CHALLENGE), (VERIFIER, ""), ("", CHALLENGE)):

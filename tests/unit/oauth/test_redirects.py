@@ -65,6 +65,7 @@ def test_no_hostile_address_is_allowed(client: Client, cases: tuple[tuple[str, s
 
 
 @pytest.mark.covers("R-2", "CV-7")
+@pytest.mark.spec("RFC 8252", "7.3")
 @pytest.mark.parametrize("uri", GOOD_LOOPBACK)
 def test_a_public_client_may_use_any_port_of_its_loopback_address(uri: str) -> None:
     assert redirect_uri_allowed(uri, PUBLIC)

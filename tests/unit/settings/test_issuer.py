@@ -30,6 +30,7 @@ def test_an_issuer_is_kept_byte_for_byte(issuer: str) -> None:
     assert check_issuer(issuer) is issuer
 
 
+@pytest.mark.spec("RFC 8414", "2")
 @pytest.mark.parametrize(
     ("issuer", "hint"),
     [

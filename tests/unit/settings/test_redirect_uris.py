@@ -36,6 +36,7 @@ def test_good_uris_are_kept_as_they_are(uri: str) -> None:
 
 
 @pytest.mark.covers("R-2")
+@pytest.mark.spec("RFC 6749", "3.1.2")
 @pytest.mark.parametrize(
     ("uri", "hint"),
     [

@@ -58,6 +58,13 @@ def test_empty_lists_of_what_is_offered_mean_the_default(read: Read) -> None:
     assert oauth2.pkce.code_challenge_methods_supported == ("S256",)
 
 
+def test_hosts_of_request_objects_are_names_or_any(read: Read) -> None:
+    hosts = "[App.Example.com, '127.0.0.1:8443', '*']"
+    oauth2 = read(f"oauth2: {{requestURIHosts: {hosts}}}\nenablePasswordDB: true").oauth2
+    assert oauth2.request_uri_hosts == ("app.example.com", "127.0.0.1:8443", "*")
+    assert read("enablePasswordDB: true").oauth2.request_uri_hosts == ()
+
+
 def test_response_types_are_taken_in_any_order_and_implicit_beside_them(read: Read) -> None:
     offered = "grantTypes: [authorization_code, implicit], responseTypes: [code, token id_token]"
     settings = read(f"oauth2: {{{offered}}}\nenablePasswordDB: true")
@@ -241,6 +248,8 @@ _NOT_YET = "is a key of Dex that kube-idp does not serve yet; remove it"
          "oauth2.responseTypes[0]", "`cod` is not a response type; served are code, code id_t"),
         ("oauth2: {grantTypes: [client_credentials], responseTypes: [code code]}",
          "oauth2.responseTypes[0]", "`code code` is not a response type"),
+        ("oauth2: {grantTypes: [client_credentials], requestURIHosts: ['https://a.example']}",
+         "oauth2.requestURIHosts[0]", "`https://a.example`"),
         ("oauth2: {grantTypes: [client_credentials], responseTypes: [token]}",
          "oauth2.responseTypes", "serves nothing: `token` is only served beside"),
         ("oauth2: {grantTypes: [client_credentials], pkce: {codeChallengeMethodsSupported:"
