@@ -143,11 +143,19 @@ def _add_session_commands(commands: Any) -> None:
 
 
 def _add_user_commands(commands: Any) -> None:
-    user = _group(commands, "user", "keep people out, and let them in again")
+    user = _group(commands, "user", "keep people out, let them in again, and sign them out")
     lock = _command(user, "lock", "keep a person out at once", _lock)
     lock.add_argument("--name", default="", help="the person's name, for those who read the list")
     unlock = _command(user, "unlock", "let a person in again", _unlock)
-    for each in (lock, unlock):
+    logout = _command(
+        user,
+        "logout",
+        "end every login of a person",
+        _logout,
+        more="They may sign in again; to keep them out, lock them.",
+    )
+    logout.add_argument("--name", default="", help="the person's name, for those who read the list")
+    for each in (lock, unlock, logout):
         each.add_argument("--connector", required=True, help="the connector that knows the person")
         each.add_argument("user_id", metavar="USER_ID", help="the person's id at that connector")
         _add_target(each)
@@ -331,5 +339,18 @@ def _unlock(options: Options, console: Console) -> int:
 
     work = users.unlock(
         console, _target(options), connector=options.connector, user_id=options.user_id
+    )
+    return _finish(work)
+
+
+def _logout(options: Options, console: Console) -> int:
+    from idp.commands import users
+
+    work = users.logout(
+        console,
+        _target(options),
+        connector=options.connector,
+        user_id=options.user_id,
+        user=options.name,
     )
     return _finish(work)

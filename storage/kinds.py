@@ -220,6 +220,7 @@ def _write_refresh(refresh: RefreshState) -> dict[str, Any]:
         "generation": refresh.generation,
         "last_used_at": write_instant(refresh.last_used_at),
         "spent": refresh.spent,
+        **({} if refresh.ends_at is None else {"ends_at": write_instant(refresh.ends_at)}),
     }
 
 
@@ -228,6 +229,7 @@ def _read_refresh(fields: Fields) -> RefreshState:
         generation=fields.number("generation"),
         last_used_at=fields.instant("last_used_at"),
         spent=fields.pairs("spent"),
+        ends_at=fields.instant_if_any("ends_at"),
         unknown=fields.rest(),
     )
 

@@ -78,12 +78,14 @@ class RefreshState:
 
     `generation` is the only one that may still be spent. `spent` lists, oldest first, pairs of the
     second (since 1970) at which generations were spent and the highest one spent in that second;
-    pairs older than the grace window are dropped when the next one is added.
+    pairs older than the grace window are dropped when the next one is added. `ends_at` is when the
+    session ends that the token must not outlive, None where it may.
     """
 
     generation: int
     last_used_at: datetime
     spent: tuple[tuple[int, int], ...] = ()
+    ends_at: datetime | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -15,6 +15,7 @@ from idp.app.background import store_jobs
 from idp.app.connectors import connector_keeper, live_connectors
 from idp.app.core import Core, Surroundings
 from idp.app.people import People, people_of_file, people_of_objects
+from idp.app.sessions import logout_notices
 from idp.app.store import Store, open_memory, open_sqlite
 from idp.app.values import (
     LEEWAY,
@@ -169,12 +170,13 @@ class Provider:
             audit=core.audit,
         )
         await store.wait(keeper.start)
+        notices = logout_notices(core, live)
         endings = SessionEndings(
             grants=core.grants,
             clock=clock,
             keep_for=core.longest_tokens + LEEWAY,
             leads=store.leadership.leads,
-            on_ended=lambda _: None,
+            on_ended=lambda grant: notices.send([grant]),
         )
         ended = EndedGrants(
             clock=clock,
@@ -187,12 +189,13 @@ class Provider:
                 "keys": lambda: keeper.run(_report_keys),
                 "ended grants": lambda: follow_ended_grants(core.grants, ended),
                 "ended sessions": endings.run,
+                "logout notices": notices.run,
                 **store_jobs(core, store, keeper),
                 "connectors": connector_keeper(core, people.on_reach).run,
                 **people.jobs,
             }
         )
-        web = web_app(core, live, ended, self.readiness.check, self._renderer)
+        web = web_app(core, live, ended, notices, self.readiness.check, self._renderer)
         jobs.start()
         self._opened.push_async_callback(jobs.stop)
         await people.known()

@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from idp.app.core import Core
 from idp.app.values import session_policy
 from idp.grants.ended import EndedGrants
+from idp.grants.logout_notices import LogoutNotices
+from idp.grants.sign_out import SignOut
+from idp.keys.live import LiveKeys
 from idp.login.consents import Consents
 from idp.login.session_keeper import SessionKeeper
+from idp.oauth.client import token_rules
+from idp.tokens.access import IssuedTokens
+from idp.tokens.logout_token import LogoutTokens
 from idp.web.cookies import BrowserCookies, cookie_name
 from idp.web.ending import Ending
+from idp.web.login import LoginEndpoint
+from idp.web.logout import Departure, LogoutConfirmation, LogoutEndpoint
+from idp.web.routes import SessionEndpoints
 from idp.web.session_cookies import SessionCookies
 from idp.web.single_sign_on import SingleSignOn
 
@@ -20,6 +29,7 @@ class SessionParts:
     keeper: SessionKeeper
     cookies: SessionCookies
     consents: Consents
+    sign_out: SignOut
 
 
 def session_parts(core: Core, ended: EndedGrants) -> SessionParts | None:
@@ -32,6 +42,7 @@ def session_parts(core: Core, ended: EndedGrants) -> SessionParts | None:
             grants=core.grants,
             ended=ended.sessions,
             standings=core.standings,
+            clients=core.clients,
             connectors=core.connectors.connector,
             policy=session_policy(settings),
             clock=outside.clock,
@@ -44,6 +55,13 @@ def session_parts(core: Core, ended: EndedGrants) -> SessionParts | None:
             clock=outside.clock,
         ),
         consents=Consents(states=core.user_states, clock=outside.clock),
+        sign_out=SignOut(
+            grants=core.grants,
+            ended=ended,
+            clock=outside.clock,
+            keep_for=session_policy(settings).life.keep_for,
+            audit=core.audit,
+        ),
     )
 
 
@@ -60,4 +78,53 @@ def single_sign_on(
         ending=ending,
         clients=core.clients,
         clock=core.outside.clock,
+    )
+
+
+def logout_notices(core: Core, live: LiveKeys) -> LogoutNotices:
+    """Return what tells clients of the end of sessions; its job has to run."""
+    return LogoutNotices(
+        clients=core.clients,
+        tokens=LogoutTokens(
+            issuer=core.settings.issuer,
+            signer=live.signer,
+            clock=core.outside.clock,
+            new_id=lambda: core.outside.random(16).hex(),
+            rules=token_rules(core.clients),
+        ),
+        post=core.outbound.post,
+        audit=core.audit,
+    )
+
+
+def session_endpoints(
+    core: Core,
+    parts: SessionParts | None,
+    login: LoginEndpoint,
+    issued: IssuedTokens,
+    notices: LogoutNotices,
+) -> SessionEndpoints | None:
+    """Return what is served where browsers have sessions."""
+    known = single_sign_on(core, parts, login.form.cookies, login.ending)
+    if parts is None or known is None:
+        return None
+    departure = Departure(
+        issuer=core.settings.issuer,
+        clients=core.clients,
+        single_sign_on=known,
+        sign_out=parts.sign_out,
+        notices=notices,
+        renderer=login.form.renderer,
+    )
+    states = login.form.states
+    return SessionEndpoints(
+        logout=LogoutEndpoint(
+            base_path=core.base_path,
+            read_hint=issued.read_hint,
+            states=states,
+            departure=departure,
+        ),
+        logout_confirmation=LogoutConfirmation(
+            origin=login.origin, base_path=core.base_path, states=states, departure=departure
+        ),
     )

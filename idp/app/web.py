@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from idp.app.core import Core, Surroundings
-from idp.app.sessions import SessionParts, session_parts, single_sign_on
+from idp.app.sessions import SessionParts, session_endpoints, session_parts, single_sign_on
 from idp.app.values import (
     cors_of,
     host_check,
@@ -26,6 +26,7 @@ from idp.grants.client_assertions import ClientAssertions
 from idp.grants.client_credentials import ClientCredentialsGrant
 from idp.grants.ended import EndedGrants
 from idp.grants.introspection import Introspection
+from idp.grants.logout_notices import LogoutNotices
 from idp.grants.lookup import GrantLookup, LookupAttempt
 from idp.grants.refresh_token import RefreshTokenGrant
 from idp.grants.revocation import Revocation
@@ -78,7 +79,12 @@ def outermost(
 
 
 def web_app(
-    core: Core, live: LiveKeys, ended: EndedGrants, readiness: Check, renderer: Renderer
+    core: Core,
+    live: LiveKeys,
+    ended: EndedGrants,
+    notices: LogoutNotices,
+    readiness: Check,
+    renderer: Renderer,
 ) -> WebApp:
     """Return everything that is served to people and clients."""
     settings, outside = core.settings, core.outside
@@ -139,6 +145,7 @@ def web_app(
             metrics=core.metrics,
         ),
         home=_home(settings, renderer),
+        sessions=session_endpoints(core, sessions, login, issued, notices),
         healthz=health({"provider": readiness}),
     )
     routes = web_routes(

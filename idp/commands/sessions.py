@@ -1,12 +1,14 @@
 """`idp session`: who is signed in where, and ending that.
 
 A session is a `RefreshGrant`: one login of one person with one client on one device. Deleting it
-ends it, at every replica within a second.
+ends it, at every replica within a second. The first login of a browser with single sign-on takes
+those with it that came of it.
 """
 
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from idp.commands.console import FAILED, OK, CommandFailed, CommandUnusable, Console
@@ -112,7 +114,18 @@ async def _ended(store: Store, name: str) -> bool:
         await store.backend.remove(GRANTS.name, name)
     except NotFound:
         return False
+    await _end_followers(store, name)
     return True
+
+
+async def _end_followers(store: Store, session: str) -> None:
+    """Delete the logins that came of a session, for the case that no server sees its end."""
+    followers = [
+        document.name async for document in store.backend.scan(GRANTS.name, {"session": session})
+    ]
+    for name in followers:
+        with suppress(NotFound):
+            await store.backend.remove(GRANTS.name, name)
 
 
 def _ask(console: Console, found: Sequence[Document]) -> None:

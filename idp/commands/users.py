@@ -1,4 +1,4 @@
-"""`idp user lock|unlock`: keeping one person out, whichever connector knows them."""
+"""`idp user lock|unlock|logout`: what is said of one person, whichever connector knows them."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -23,8 +23,7 @@ async def lock(
     if user:
         spec["user"] = user
     async with open_cluster(target, console) as api:
-        if not await _set_locked(api, connector, user_id, spec):
-            await _create(api, connector, user_id, spec)
+        await _say(api, connector, user_id, spec)
     console.say(
         f"locked {user_id} of connector {connector}: no login from now on, and no new tokens;"
         " tokens that applications hold already run out by themselves"
@@ -35,11 +34,34 @@ async def lock(
 async def unlock(console: Console, target: Target, *, connector: str, user_id: str) -> int:
     """Let a person in again."""
     async with open_cluster(target, console) as api:
-        if await _set_locked(api, connector, user_id, {"locked": False}):
+        if await _change(api, connector, user_id, {"locked": False}):
             console.say(f"unlocked {user_id} of connector {connector}")
         else:
             console.complain(f"{user_id} of connector {connector} was not locked.")
     return OK
+
+
+async def logout(
+    console: Console, target: Target, *, connector: str, user_id: str, user: str = ""
+) -> int:
+    """End every login that a person has; they may sign in again."""
+    ended_at = console.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    spec = {"connector": connector, "userID": user_id, "notBefore": ended_at}
+    if user:
+        spec["user"] = user
+    async with open_cluster(target, console) as api:
+        await _say(api, connector, user_id, spec)
+    console.say(
+        f"signed out {user_id} of connector {connector}: every login from before {ended_at} has"
+        " ended; ID tokens that applications hold already run out by themselves"
+    )
+    return OK
+
+
+async def _say(api: ApiServer, connector: str, user_id: str, spec: dict[str, Any]) -> None:
+    """Say something of a person, in every object about them or in a new one."""
+    if not await _change(api, connector, user_id, spec):
+        await _create(api, connector, user_id, spec)
 
 
 async def _create(api: ApiServer, connector: str, user_id: str, spec: dict[str, Any]) -> None:
@@ -55,7 +77,7 @@ async def _create(api: ApiServer, connector: str, user_id: str, spec: dict[str, 
         await _patch(api, person_key(connector, user_id), spec)
 
 
-async def _set_locked(api: ApiServer, connector: str, user_id: str, spec: dict[str, Any]) -> bool:
+async def _change(api: ApiServer, connector: str, user_id: str, spec: dict[str, Any]) -> bool:
     """Change every object about the person; return whether there was one."""
     names = [name async for name in _names(api, connector, user_id)]
     for name in names:

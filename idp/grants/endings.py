@@ -61,7 +61,7 @@ class SessionEndings:
     clock: Clock
     keep_for: timedelta
     leads: Callable[[], bool]
-    on_ended: Callable[[Grant], None]
+    on_ended: Callable[[Grant], object]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _waiting: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))

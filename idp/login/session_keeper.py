@@ -1,7 +1,7 @@
 """Finds the session that a browser refers to, and puts new grants into sessions."""
 
 from collections.abc import Callable, Container
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from connectors.base import Identity, IdentityGone, Refreshable
 from idp.clock import Clock
@@ -12,10 +12,11 @@ from idp.login.sessions import (
     live_state,
     reference_to,
 )
+from idp.oauth.client import Clients
 from idp.oauth.scopes import GROUPS
 from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import identity_of
-from idp.tokens.session import begin_session, end_session, renew_session
+from idp.tokens.session import begin_session, end_session, join_session, renew_session
 from storage.base import NotFound, SealUnknown, Unreadable
 from storage.collection import Collection, Stored, log_unreadable
 from storage.records import Grant
@@ -44,6 +45,7 @@ class SessionKeeper:
     grants: Collection[Grant]
     ended: Container[str]
     standings: Standings
+    clients: Clients
     connectors: Callable[[str], object | None]
     policy: SessionPolicy
     clock: Clock
@@ -102,7 +104,8 @@ class SessionKeeper:
             known = None if stored is None else stored.record
         if reference is None or known is None or known.name != session:
             raise SessionOver
-        return Placed(replace(grant, session=session), reference.used(self.clock()))
+        client = self.clients.get(grant.client_id)
+        return Placed(join_session(grant, known, client), reference.used(self.clock()))
 
     async def begin(self, grant: Grant, reference: Reference | None, *, remembered: bool) -> Placed:
         """Return the grant of somebody who has just proved who they are.
@@ -112,12 +115,15 @@ class SessionKeeper:
         overwritten, and nobody could sign them out any more.
         """
         stored = await self.find(reference)
-        session = begin_session(grant, self.policy.life)
+        client = self.clients.get(grant.client_id)
+        session = begin_session(grant, client, self.policy.life)
         if stored is not None and _same_person(stored.record, grant):
             session = await self._renew(stored, grant) or session
         elif stored is not None:
             await self._end(stored)
-        placed = session if session.name == grant.name else replace(grant, session=session.name)
+        placed = session
+        if session.name != grant.name:
+            placed = join_session(grant, session, client)
         return Placed(placed, reference_to(session, self.clock(), remembered=remembered))
 
     async def reference(self, grant: Grant, *, remembered: bool) -> Reference | None:

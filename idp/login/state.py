@@ -17,6 +17,7 @@ from connectors.base import Identity
 from idp.clock import Clock, epoch_seconds
 from idp.oauth.authentication import UNKNOWN, AuthenticationMethod
 from idp.oauth.authorize import AuthorizationRequest, Target
+from idp.oauth.logout import LogoutRequest
 from idp.oauth.response_modes import ResponseMode
 from idp.oauth.response_types import CODE
 
@@ -25,6 +26,7 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 _LOGIN = "login-state"
 _APPROVAL = "approval-state"
 _REQUEST = "authorization-request"
+_LOGOUT = "logout-request"
 _LONGEST = 48 * 1024
 
 
@@ -128,6 +130,18 @@ class LoginStates:
         """Return posted authorization parameters. Raises StateBroken, StateExpired."""
         form: str = self._open(_REQUEST, sealed, "")["form"]
         return form.encode("latin-1")
+
+    def seal_logout(self, request: LogoutRequest, *, browser: str = "", session: str = "") -> str:
+        """Return a request to sign out: for the page that asks, or for a GET in place of a POST.
+
+        `session` is the one that the page is about.
+        """
+        return self._seal(_LOGOUT, {"request": asdict(request), "session": session}, browser)
+
+    def open_logout(self, sealed: str, *, browser: str | None = "") -> tuple[LogoutRequest, str]:
+        """Return request and session. Raises StateBroken, StateExpired, OtherBrowser."""
+        members = self._open(_LOGOUT, sealed, browser)
+        return LogoutRequest(**members["request"]), members["session"]
 
     def _seal(self, purpose: str, members: Mapping[str, Any], browser: str) -> str:
         envelope = {

@@ -74,6 +74,11 @@ class LogoutRules:
     frontchannel_uri: str = ""
     frontchannel_session_required: bool = False
 
+    @property
+    def wants_notice(self) -> bool:
+        """Return whether the client wants to be told when a session ends."""
+        return bool(self.backchannel_uri or self.frontchannel_uri)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientKeys:

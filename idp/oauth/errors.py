@@ -184,6 +184,8 @@ class Untrusted(Exception):
     request, so that a page may show them.
     """
 
+    title: ClassVar[str] = "The sign‑in cannot start"
+
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(problem)
         self.problem = problem

@@ -77,4 +77,17 @@ def discovery_document(served: Served) -> bytes:
         "request_object_signing_alg_values_supported": list(served.client_algorithms),
         "authorization_response_iss_parameter_supported": True,
     }
+    if served.has_sessions:
+        document |= _session_members(issuer)
     return json.dumps(document, indent=1).encode()
+
+
+def _session_members(issuer: str) -> dict[str, object]:
+    """Return what RP-Initiated, Back-Channel and Front-Channel Logout add, section 2 of each."""
+    return {
+        "end_session_endpoint": issuer + "/logout",
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
+        "frontchannel_logout_supported": True,
+        "frontchannel_logout_session_supported": True,
+    }

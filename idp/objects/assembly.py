@@ -22,7 +22,7 @@ from idp.objects.secret_maker import MakingPace, SecretMaker
 from idp.objects.secret_shelf import SecretShelf, ShelfPace, want_secrets
 from idp.objects.status_writer import ObjectRef, StatusWriter, WritingPace
 from idp.objects.user_states import UserState
-from idp.objects.users import USER_ID, is_locked
+from idp.objects.users import USER_ID, is_locked, signed_out_at
 from idp.objects.verdicts import Change, Entry, SecretNeed, State
 from idp.tasks import Job
 from storage.objects import Leadership, ObjectKind, WrittenObjects
@@ -184,18 +184,27 @@ def _answering(
 def _lock(
     standings: LiveStandings, connector_id: str, changes: Sequence[Change[LocalUser]]
 ) -> None:
-    """Lock out whom a user object locks, also where it is not fit to sign anybody in."""
+    """Lock or sign out whom a user object does, also where it is not fit to sign anybody in."""
     for change in changes:
         source = ("local-users", change.name)
-        user_id = _locked_user_id(change.new)
+        standing = _standing(change.new)
+        user_id = None if standing == UserStanding() else _user_id(change.new)
         if user_id is None:
             standings.unsay(source)
         else:
-            standings.say(source, subject(user_id, connector_id), UserStanding(locked=True))
+            standings.say(source, subject(user_id, connector_id), standing)
 
 
-def _locked_user_id(entry: Entry[LocalUser] | None) -> str | None:
-    if entry is None or not is_locked(entry.written):
+def _standing(entry: Entry[LocalUser] | None) -> UserStanding:
+    if entry is None:
+        return UserStanding()
+    if is_locked(entry.written):
+        return UserStanding(locked=True)
+    return UserStanding(not_before=signed_out_at(entry.written))
+
+
+def _user_id(entry: Entry[LocalUser] | None) -> str | None:
+    if entry is None:
         return None
     lost = {rival.claim for rival in entry.rivals}
     ids = (claim for claim in entry.claims if claim.what == USER_ID and claim not in lost)

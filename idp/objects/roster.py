@@ -225,7 +225,12 @@ class Roster(Generic[T]):
 
 def _says_the_same(old: WrittenObject, new: WrittenObject) -> bool:
     """Return whether nothing changed that judging looks at; status is not."""
-    return (old.uid, old.created_at, old.spec) == (new.uid, new.created_at, new.spec)
+    return (old.uid, old.created_at, old.spec, old.annotations) == (
+        new.uid,
+        new.created_at,
+        new.spec,
+        new.annotations,
+    )
 
 
 K = TypeVar("K")

@@ -34,7 +34,7 @@ def judge_user_state(written: WrittenObject) -> Judged[UserState]:
     if spec.problems:
         return Judged(value=None, problems=tuple(spec.problems))
     locked = spec.flag("locked", default=False)
-    written_at = spec.text("notBefore", _checked_instant)
+    written_at = spec.text("notBefore", checked_instant)
     not_before = datetime.fromisoformat(written_at) if written_at else None
     standing = UserStanding(locked=locked or bool(spec.problems), not_before=not_before)
     return Judged(
@@ -43,7 +43,8 @@ def judge_user_state(written: WrittenObject) -> Judged[UserState]:
     )
 
 
-def _checked_instant(text: str) -> str:
+def checked_instant(text: str) -> str:
+    """Return an instant as RFC 3339 writes it, unchanged. Raises ValueError."""
     try:
         if _INSTANT.fullmatch(text):
             # Instants at either end of the calendar have no place in other time zones.

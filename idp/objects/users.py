@@ -1,11 +1,13 @@
 """From a `LocalUser` as somebody wrote it to a person who can sign in."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from connectors.local import LocalUser
 from idp.login.usernames import canonical
 from idp.objects.secret_values import text_of, unusable
 from idp.objects.spec_reader import SpecReader
+from idp.objects.user_states import checked_instant
 from idp.objects.verdicts import BadSecret, Claim, GoodSecret, Judged, SecretNeed, SecretReading
 from idp.settings.password_hashes import check_password_hash
 from idp.settings.people import check_sign_in_name
@@ -16,6 +18,9 @@ USER_ID = "user id"
 """What only one person can have."""
 
 HASH_ENTRY = "passwordHash"
+
+NOT_BEFORE = "kube-idp.dev/not-before"
+"""The annotation by which an administrator ends what a person has: an instant."""
 
 
 def user_claims(written: WrittenObject) -> tuple[Claim, ...]:
@@ -37,14 +42,32 @@ def user_need(written: WrittenObject) -> SecretNeed | None:
     return SecretNeed(name=name, key=key, field="spec.passwordHashRef") if name and key else None
 
 
+def signed_out_at(written: WrittenObject) -> datetime | None:
+    """Return before when logins of the person count no more, by an annotation of the object.
+
+    Raises ValueError for an annotation that is no instant.
+    """
+    said = written.annotations.get(NOT_BEFORE, "").strip()
+    return datetime.fromisoformat(checked_instant(said)) if said else None
+
+
 def is_locked(written: WrittenObject) -> bool:
     """Return whether the object locks its person out, even if nothing else in it is right.
 
-    What is neither true nor false locks too: somebody meant something by it.
+    What is neither true nor false locks too: somebody meant something by it. So does an annotation
+    that should end logins and does not say which.
     """
     spec = SpecReader(written.spec)
     locked = spec.flag("locked", default=False)
-    return locked or bool(spec.problems)
+    return locked or bool(spec.problems) or bool(_annotation_problem(written))
+
+
+def _annotation_problem(written: WrittenObject) -> str:
+    try:
+        signed_out_at(written)
+    except ValueError as error:
+        return f"The annotation {NOT_BEFORE} {error}; until then the person is locked out."
+    return ""
 
 
 _SWITCHED_OFF = (
@@ -76,6 +99,8 @@ def judge_user(
         groups=spec.texts("groups"),
         locked=spec.flag("locked", default=False),
     )
+    if problem := _annotation_problem(written):
+        spec.problems.append(problem)
     if spec.problems:
         return Judged(value=None, problems=tuple(spec.problems))
     if not referenced:

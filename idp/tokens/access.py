@@ -1,14 +1,15 @@
 """Our own access tokens and ID token hints, when they come back."""
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from idp.clock import Clock
-from idp.keys.errors import TokenInvalid
+from idp.keys.errors import TokenInvalid, TokenKeyUnknown
 from idp.keys.verify import Verifier
 from idp.oauth.client import Clients
 from idp.oauth.errors import InvalidRequest, InvalidToken
+from idp.oauth.logout import IdTokenHint
 from idp.oauth.policies import CLIENT_CREDENTIALS, may_sign_in_with, may_use
 from idp.oauth.scopes import may_still_have
 from idp.oauth.standing import Standings, token_counts
@@ -61,6 +62,27 @@ class IssuedTokens:
             return False
         return True
 
+    def read_hint(self, token: str) -> IdTokenHint:
+        """Return what an `id_token_hint` says, expired or not. Raises InvalidRequest.
+
+        The key of an old one may have left the set: then it proves nothing.
+        """
+        refusal = InvalidRequest("id_token_hint is not an ID token of this provider.")
+        try:
+            claims = self.verifier.verify_hint(token, typ=ID_TOKEN_TYPE, issuer=self.issuer)
+        except TokenKeyUnknown:
+            return self._unproven(token, refusal)
+        except TokenInvalid:
+            raise refusal from None
+        return _hint_of(claims)
+
+    def _unproven(self, token: str, refusal: InvalidRequest) -> IdTokenHint:
+        try:
+            claims = self.verifier.read_unproven(token, typ=ID_TOKEN_TYPE, issuer=self.issuer)
+        except TokenInvalid:
+            raise refusal from None
+        return replace(_hint_of(claims), is_proven=False)
+
     def subject_of_hint(self, token: str) -> str:
         """Return `sub` of an `id_token_hint`, expired or not. Raises InvalidRequest."""
         try:
@@ -110,3 +132,15 @@ class LiveAccessTokens:
                 return False
         scopes = tuple(str(claims.get("scope", "")).split())
         return may_still_have(scopes, client=client, clients=self.clients)
+
+
+def _hint_of(claims: Mapping[str, Any]) -> IdTokenHint:
+    aud = claims.get("aud")
+    audiences = tuple(map(str, aud if isinstance(aud, list) else [aud]))
+    return IdTokenHint(
+        subject=str(claims.get("sub", "")),
+        session=str(claims.get(SESSION_CLAIM, "")),
+        client_id=str(claims.get("azp", audiences[0] if audiences else "")),
+        audiences=audiences,
+        is_proven=True,
+    )

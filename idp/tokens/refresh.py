@@ -71,7 +71,8 @@ def judge(grant: Grant, generation: int, now: datetime, policy: RefreshPolicy) -
     if grant.ended_at is not None or grant.code_spent_at is None or state is None:
         return Verdict.ENDED
     expires_at = policy.expires_at(grant.created_at, state.last_used_at)
-    if expires_at is not None and now >= expires_at:
+    ends = [at for at in (expires_at, state.ends_at) if at is not None]
+    if ends and now >= min(ends):
         return Verdict.EXPIRED
     if generation == state.generation:
         return Verdict.SPEND
@@ -125,8 +126,10 @@ def advance(
         email_verified=identity.email_verified,
         groups=identity.groups,
         connector_data=identity.connector_data,
+        # Who has a session is told of its end: then the record is kept as long as that.
         expires_at=max(
-            kept_until(grant.created_at, now, policy), _session_until(grant, policy.keep_for)
+            kept_until(grant.created_at, now, policy),
+            grant.expires_at if grant.session else grant.created_at,
         ),
     )
 

@@ -8,7 +8,8 @@ until the last access token of the session has expired.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from storage.records import Grant, SessionState
+from idp.oauth.client import Client
+from storage.records import Grant, RefreshState, SessionState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,8 +20,8 @@ class SessionLife:
     keep_for: timedelta
 
 
-def begin_session(grant: Grant, life: SessionLife) -> Grant:
-    """Return a new grant as the beginning of a session."""
+def begin_session(grant: Grant, client: Client | None, life: SessionLife) -> Grant:
+    """Return a new grant, for a client, as the beginning of a session."""
     ends_at = grant.authenticated_at + life.absolute
     state = SessionState(
         authenticated_at=grant.authenticated_at,
@@ -34,6 +35,27 @@ def begin_session(grant: Grant, life: SessionLife) -> Grant:
         session=grant.name,
         session_state=state,
         expires_at=max(grant.expires_at, ends_at + life.keep_for),
+        refresh=_refresh_until(ends_at, grant, client),
+    )
+
+
+def join_session(grant: Grant, session: Grant, client: Client | None) -> Grant:
+    """Return a grant as one more of a session.
+
+    If its client wants to be told of the end it is kept until then: without a record nobody would
+    know whom to tell.
+    """
+    state = session.session_state
+    expires_at = grant.expires_at
+    if state is not None and client is not None and client.logout.wants_notice:
+        expires_at = max(expires_at, state.ends_at)
+    if state is None:
+        return replace(grant, session=session.name)
+    return replace(
+        grant,
+        session=session.name,
+        expires_at=expires_at,
+        refresh=_refresh_until(state.ends_at, grant, client),
     )
 
 
@@ -77,3 +99,11 @@ def end_session(session: Grant, now: datetime, keep_for: timedelta) -> Grant:
         session_state=replace(state, ended_at=now),
         expires_at=min(session.expires_at, now + keep_for),
     )
+
+
+def _refresh_until(ends_at: datetime, grant: Grant, client: Client | None) -> RefreshState | None:
+    """Return the refresh token's state, which ends with the session if the client wants that."""
+    refresh = grant.refresh
+    if refresh is None or client is None or not client.tokens.ends_with_session:
+        return refresh
+    return replace(refresh, ends_at=ends_at)

@@ -76,7 +76,7 @@ _PAGES: dict[type[Exception], _PageText] = {
     CrossSite: _PageText(
         403,
         "This form came from another site",
-        "A page that is not ours tried to sign you in. Nothing was changed.",
+        "A page that is not ours tried to sign you in or out. Nothing was changed.",
         _START_AGAIN,
     ),
     SessionOver: _PageText(
@@ -273,7 +273,7 @@ class Renderer:
 
     def _page_text(self, error: Exception) -> "_PageText":
         if isinstance(error, Untrusted):
-            return _PageText(400, "The sign‑in cannot start", error.problem, error.remedy)
+            return _PageText(400, error.title, error.problem, error.remedy)
         if isinstance(error, TokenTooLarge):
             return _PageText(
                 403,

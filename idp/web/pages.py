@@ -195,6 +195,38 @@ class Pages:
             state=state,
         )
 
+    def logout(self, *, username: str, client_name: str, action: str, state: str) -> str:
+        """Return the question whether somebody wants to sign out.
+
+        `client_name` is "" where no application asks. The answer is posted as `logout`, "yes" or
+        "no", together with `state`.
+        """
+        return self._render(
+            "logout.html",
+            username=username,
+            client_name=client_name,
+            action=_required_path(action),
+            state=state,
+        )
+
+    def signed_out(
+        self, *, continue_url: str = "", client_name: str = "", frames: Sequence[str] = ()
+    ) -> str:
+        """Return the page after signing out, which goes on to `continue_url` by itself.
+
+        `frames` are addresses of applications that end their own sessions when they are loaded.
+        Both are registered by the operator; a `continue_url` may have any scheme that is.
+        """
+        return self._render(
+            "signed_out.html", continue_url=continue_url, client_name=client_name, frames=frames
+        )
+
+    def still_signed_in(self, *, username: str, account_url: str) -> str:
+        """Return the page for somebody who would rather stay."""
+        return self._render(
+            "still_signed_in.html", username=username, account_url=_required_path(account_url)
+        )
+
     def error(
         self, *, status: int, title: str, message: str, request_id: str, hint: str | None = None
     ) -> str:

@@ -1,5 +1,6 @@
 """Which address leads to which endpoint: the whole surface in one table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
@@ -11,6 +12,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from idp.web.answers import NO_STORE
 from idp.web.cors import Cors
 from idp.web.errors import Endpoint, Renderer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEndpoints:
+    """What is served where browsers have sessions."""
+
+    logout: Endpoint
+    logout_confirmation: Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +35,7 @@ class Endpoints:
     introspection: Endpoint
     home: Endpoint
     healthz: Endpoint
+    sessions: SessionEndpoints | None
 
 
 def web_routes(
@@ -55,9 +65,19 @@ def web_routes(
         page("/auth/{connector}/login", endpoints.login, "login", "POST"),
         page("/auth/{connector}", endpoints.authorize, "authorize", "GET", "POST"),
         page("/approval", endpoints.approval, "approval", "POST"),
+        *_session_routes(endpoints.sessions, page),
         page("/healthz", endpoints.healthz, "healthz", "GET"),
         page("/", endpoints.home, "home", "GET"),
         *([page("", endpoints.home, "home", "GET")] if base_path else []),
+    ]
+
+
+def _session_routes(sessions: SessionEndpoints | None, page: Callable[..., Route]) -> list[Route]:
+    if sessions is None:
+        return []
+    return [
+        page("/logout", sessions.logout, "logout", "GET", "POST"),
+        page("/logout/confirm", sessions.logout_confirmation, "logout", "POST"),
     ]
 
 

@@ -16,6 +16,7 @@ from idp.tokens.authorization import needed_of
 from idp.web.cookies import BrowserCookies
 from idp.web.ending import Arrived, Ending
 from idp.web.session_cookies import SessionCookies
+from storage.collection import Stored
 from storage.records import Grant
 
 
@@ -24,7 +25,18 @@ class Presented:
     """A session that is alive, of a browser that proved to have it."""
 
     arrived: Arrived
-    session: Grant
+    stored: Stored[Grant]
+
+    @property
+    def session(self) -> Grant:
+        """Return the record of the session."""
+        return self.stored.record
+
+    @property
+    def username(self) -> str:
+        """Return the name by which the person is shown to themselves."""
+        session = self.session
+        return session.preferred_username or session.email or session.username
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +73,7 @@ class SingleSignOn:
         stored = await self.keeper.find(reference)
         if browser is None or reference is None or stored is None:
             return None
-        return Presented(Arrived(browser, reference), stored.record)
+        return Presented(Arrived(browser, reference), stored)
 
     def suits(self, presented: Presented, request: AuthorizationRequest) -> bool:
         """Return whether the session may be used for a request instead of another sign-in."""

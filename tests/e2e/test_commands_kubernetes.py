@@ -235,6 +235,23 @@ def test_a_locked_user_is_out_at_once_and_in_again(idp: Person, party: RelyingPa
     _soon(lambda: _can_sign_in(party, JANE))
 
 
+@pytest.mark.covers("I-3")
+def test_a_user_who_is_signed_out_keeps_nothing_and_may_come_back(
+    idp: Person, party: RelyingParty, store: KubernetesStore
+) -> None:
+    tokens = party.sign_in(JANE.email, JANE.password)
+    user_id = f"id-of-{JANE.email}"
+    idp("user", "logout", "--connector", "local", "--name", "jane", user_id).check()
+    _soon(lambda: party.userinfo(tokens.access_token).status_code == 401)
+    with pytest.raises(httpx.HTTPStatusError):
+        party.refresh(tokens.refresh_token)
+    assert _can_sign_in(party, OMAR)
+    _soon(lambda: _can_sign_in(party, JANE))
+    found = json.loads(store.kubectl("get", "userstates", "-o", "json").check())["items"]
+    (spec,) = [item["spec"] for item in found if item["spec"]["userID"] == user_id]
+    assert spec["notBefore"].endswith("Z")
+
+
 def test_locking_writes_one_object_whatever_the_id(idp: Person, store: KubernetesStore) -> None:
     user = ("--connector", "ldap", "uid=zoë,ou=Über/../x\u202e,dc=example")
     for command in ("unlock", "lock", "lock", "unlock"):

@@ -99,6 +99,12 @@ class FakeObjects:
         known = self.objects[kind, name]
         self._keep(replace(known, status=status, version=str(self._count)))
 
+    def annotate(self, kind: ObjectKind, name: str, annotations: Mapping[str, str]) -> None:
+        """Replace the annotations as `kubectl annotate` does."""
+        self._count += 1
+        known = self.objects[kind, name]
+        self._keep(replace(known, annotations=annotations, version=str(self._count)))
+
     def come_back(self) -> None:
         """End an absence: whoever follows gets a new list."""
         self.away = False

@@ -38,13 +38,17 @@ class Mistakes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One kind of request to one route; `good` makes a fresh one each time."""
+    """One kind of request to one route; `good` makes a fresh one each time.
+
+    `with_sessions` tells that only a provider with sessions serves it.
+    """
 
     route: tuple[str, str]
     good: Callable[[ProviderUnderTest], Sent]
     outcome: str
     parameters: Mapping[str, Mistakes] = field(default_factory=dict)
     name: str = ""
+    with_sessions: bool = False
 
     @property
     def id(self) -> str:
@@ -128,6 +132,15 @@ def approval(provider: ProviderUnderTest) -> Sent:
     return Sent("POST", "/approval", form=form, headers=HERE)
 
 
+def sign_out(provider: ProviderUnderTest) -> Sent:
+    """Return the answer of somebody who is asked whether they want to sign out."""
+    provider.browser.client.cookies.clear()
+    provider.sign_in()
+    page = login_page(provider.browser.get("/logout"))
+    form = (("state", page.state), ("logout", "yes"))
+    return Sent("POST", "/logout/confirm", form=form, headers=HERE)
+
+
 def plain(path: str) -> Callable[[ProviderUnderTest], Sent]:
     """Return what asks for a page without parameters."""
     return lambda _: Sent("GET", path)
@@ -185,6 +198,21 @@ def _authorization_parameters(good: str) -> dict[str, Mistakes]:
         "request": optional("303 client invalid_request_object"),
         "request_uri": optional("303 client request_uri_not_supported"),
         "registration": optional("303 client registration_not_supported"),
+    }
+
+
+def _logout_parameters(good: str) -> dict[str, Mistakes]:
+    """Return the mistakes at the end session endpoint."""
+    checked = _m(good, PAGE, PAGE, PAGE, good)
+    free = _m(good, PAGE, PAGE, good, good)
+    return {
+        "client_id": checked,
+        "id_token_hint": checked,
+        "post_logout_redirect_uri": checked,
+        "state": free,
+        "logout_hint": free,
+        "ui_locales": free,
+        "unknown": free,
     }
 
 
@@ -306,6 +334,32 @@ TABLE = (
             ),
             "unknown": _m("303 client ok", PAGE, "303 client ok", "303 client ok", "303 client ok"),
         },
+    ),
+    Row(
+        route=("GET", "/logout"),
+        good=lambda _: Sent("GET", "/logout", query=(("client_id", CONFIDENTIAL[0]),)),
+        outcome="200 page",
+        parameters=_logout_parameters("200 page"),
+        with_sessions=True,
+    ),
+    Row(
+        route=("POST", "/logout"),
+        good=lambda _: Sent("POST", "/logout", form=(("client_id", CONFIDENTIAL[0]),)),
+        outcome="303 onward",
+        parameters=_logout_parameters("303 onward"),
+        with_sessions=True,
+    ),
+    Row(
+        route=("POST", "/logout/confirm"),
+        good=sign_out,
+        outcome="200 page",
+        parameters={
+            "state": TRUST,
+            # Whatever is not "yes" leaves the person signed in.
+            "logout": _m("200 page", PAGE, "200 page", "200 page", "200 page"),
+            "unknown": _m("200 page", PAGE, "200 page", "200 page", "200 page"),
+        },
+        with_sessions=True,
     ),
     Row(
         route=("GET", "/healthz"),

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, TypeVar, cast, get_args
 
 import httpx
 import pytest
@@ -22,7 +22,7 @@ from idp.metrics import Metrics
 from idp.settings import parse
 from idp.web.cors import Cors
 from idp.web.forms import LARGEST_FORM
-from idp.web.routes import Endpoints, web_routes
+from idp.web.routes import Endpoints, SessionEndpoints, web_routes
 from tests.kit.provider import ISSUER, ProviderUnderTest, base_config, provider_under_test
 from tests.kit.requests_sent import FORM, Mistake
 from tests.spec.endpoint_table import TABLE, Row
@@ -33,20 +33,34 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS", 
 _CHALLENGE = re.compile(r'error="([a-z_]+)"')
 _DAY = 86_400
 
+T = TypeVar("T")
+
+
+def config() -> dict[str, Any]:
+    # Keys that sign in no time: thousands of requests follow.
+    return {**base_config(), "signer": {"type": "local", "config": {"algorithm": "ES256"}}}
+
 
 @pytest.fixture(scope="module")
-def provider() -> Iterator[ProviderUnderTest]:
-    config = base_config()
-    # Keys that sign in no time: thousands of requests follow.
-    config["signer"] = {"type": "local", "config": {"algorithm": "ES256"}}
-    with provider_under_test(config) as provider:
+def forgetful() -> Iterator[ProviderUnderTest]:
+    with provider_under_test(config()) as provider:
         yield provider
 
 
-@pytest.fixture(autouse=True)
-def _rested(provider: ProviderUnderTest) -> None:
-    """Let a day go by, so that nobody is throttled for what another test got wrong."""
+@pytest.fixture(scope="module")
+def remembering() -> Iterator[ProviderUnderTest]:
+    with provider_under_test({**config(), "sessions": {"enabled": True}}) as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(
+    row: Row, forgetful: ProviderUnderTest, remembering: ProviderUnderTest
+) -> ProviderUnderTest:
+    """Return the provider of a row after a day of rest, so that nobody is throttled."""
+    provider = remembering if row.with_sessions else forgetful
     provider.clock.turn(_DAY)
+    return provider
 
 
 def outcome(response: httpx.Response) -> str:
@@ -72,15 +86,21 @@ def _way(location: str) -> str:
     return f"client {answer.get('error', 'ok')}"
 
 
+async def _nothing(_: Request) -> Response:
+    return Response()
+
+
+def _all_of(kind: type[T], **others: object) -> T:
+    """Return endpoints that all answer nothing."""
+    return kind(**{field.name: _nothing for field in fields(cast(Any, kind))} | others)
+
+
 def served_routes() -> set[tuple[str, str]]:
     """Return method and path of everything that the web listener serves."""
 
-    async def nothing(_: Request) -> Response:
-        return Response()
-
     settings = parse(json.dumps(base_config()), environ={}, directory=Path.cwd())
     routes = web_routes(
-        Endpoints(**{field.name: nothing for field in fields(Endpoints)}),
+        _all_of(Endpoints, sessions=_all_of(SessionEndpoints)),
         base_path="",
         renderer=renderer_of(settings, Metrics(CollectorRegistry())),
         cors=Cors(frozenset()),

@@ -385,3 +385,24 @@ def test_without_the_section_there_is_no_session() -> None:
         assert not world.is_known(browser)
         with pytest.raises(LookupError):
             session_cookie(browser)
+
+
+@pytest.mark.parametrize(("lifetime", "lives_on"), [("standalone", True), ("session", False)])
+def test_a_client_may_have_its_refresh_tokens_end_with_the_session(
+    lifetime: str, *, lives_on: bool
+) -> None:
+    config = config_with_sessions(validIfNotUsedFor="0")
+    config["staticClients"][0]["refreshTokenLifetime"] = lifetime
+    with world_of(config) as world:
+        browser = world.provider.new_browser()
+        first = world.tokens(world.sign_in(browser))["refresh_token"]
+        world.provider.clock.turn(23 * HOUR)
+        second = world.tokens(answer_of(world.visit(browser))["code"])["refresh_token"]
+        first, second = (
+            world.provider.refresh(token).raise_for_status().json()["refresh_token"]
+            for token in (first, second)
+        )
+        world.provider.clock.turn(HOUR)
+        third = world.tokens(world.sign_in(browser))["refresh_token"]
+        answers = [world.provider.refresh(token) for token in (first, second, third)]
+    assert [answer.status_code == 200 for answer in answers] == [lives_on, lives_on, True]

@@ -40,6 +40,7 @@ REFRESH = st.builds(
     generation=NUMBERS,
     last_used_at=TIMES,
     spent=st.lists(st.tuples(NUMBERS, NUMBERS), max_size=3).map(tuple),
+    ends_at=st.none() | TIMES,
     unknown=UNKNOWN,
 )
 SESSION = st.builds(

@@ -28,6 +28,7 @@ _COMMANDS = [
     ["user"],
     ["user", "lock"],
     ["user", "unlock"],
+    ["user", "logout"],
 ]
 
 

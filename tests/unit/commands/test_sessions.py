@@ -86,6 +86,19 @@ def test_revoking_by_name_deletes_that_one(database: Database) -> None:
 
 
 @pytest.mark.parametrize("name", ["nobody", "", "../signing-keys", "A1", "a" * 300, "a/b"])
+def test_revoking_the_login_that_began_a_session_takes_the_others_with_it(
+    database: Database,
+) -> None:
+    database.session("a1", session="a1")
+    database.session("b2", session="a1")
+    database.session("c3", session="c3")
+    assert idp("session", "revoke", "--config", database.config, "b2").status == 0
+    assert database.names("refresh-grants") == ["a1", "c3"]
+    database.session("b2", session="a1")
+    assert idp("session", "revoke", "--config", database.config, "a1").status == 0
+    assert database.names("refresh-grants") == ["c3"]
+
+
 def test_a_name_that_is_not_there_fails_after_the_others_are_ended(
     database: Database, name: str
 ) -> None:

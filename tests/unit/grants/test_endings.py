@@ -24,7 +24,7 @@ KEEP_FOR = timedelta(minutes=65)
 async def begin(world: World, *members: str, session: str = "session-1") -> None:
     """Store a session and grants that belong to it."""
     first = new_grant(session, world.clock())
-    await world.grants.create(begin_session(first, LIFE))
+    await world.grants.create(begin_session(first, None, LIFE))
     for name in members:
         await world.grants.create(replace(new_grant(name, world.clock()), session=session))
     world.faults.calls.clear()
@@ -166,7 +166,7 @@ def change(world: World, grant: Grant, *, gone: bool = False) -> Change:
 async def test_ends_of_sessions_are_told_from_ends_of_grants(world: World) -> None:
     heard: list[str] = []
     ended = ended_grants(world, heard)
-    session = begin_session(new_grant("session-1", world.clock()), LIFE)
+    session = begin_session(new_grant("session-1", world.clock()), None, LIFE)
     ended.see(change(world, session))
     ended.see(change(world, replace(session, ended_at=world.clock())))
     assert "session-1" in ended
@@ -183,7 +183,7 @@ async def test_a_deleted_record_ends_its_session_but_no_other(world: World) -> N
     member = replace(new_grant("grant-1", world.clock()), session="session-1")
     ended.see(change(world, member, gone=True))
     assert not heard
-    session = begin_session(new_grant("session-1", world.clock()), LIFE)
+    session = begin_session(new_grant("session-1", world.clock()), None, LIFE)
     ended.see(change(world, session, gone=True))
     assert heard == ["session-1"]
 
@@ -192,7 +192,7 @@ async def test_a_record_that_was_swept_away_in_time_ends_nothing(world: World) -
     """Applications that may renew by themselves go on after the browser's session."""
     heard: list[str] = []
     ended = ended_grants(world, heard)
-    session = begin_session(new_grant("session-1", world.clock()), LIFE)
+    session = begin_session(new_grant("session-1", world.clock()), None, LIFE)
     world.clock.turn((session.expires_at - world.clock()).total_seconds())
     ended.see(change(world, session, gone=True))
     assert not heard

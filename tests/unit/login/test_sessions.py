@@ -51,7 +51,7 @@ def request(client_id: str = "app", /, **changes: object) -> AuthorizationReques
 @pytest.fixture
 def session() -> Grant:
     """A session of alice that began at noon, for the client `app`."""
-    return begin_session(new_grant("session-1", NOON), LIFE)
+    return begin_session(new_grant("session-1", NOON), None, LIFE)
 
 
 def suits(

@@ -1,6 +1,7 @@
 """From what people write to what is served: every problem says where, what and how to mend it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from idp.oauth.client import secret_hash
 from idp.objects.clients import client_claims, client_need, judge_client
 from idp.objects.secret_values import found_in
 from idp.objects.user_states import judge_user_state
-from idp.objects.users import is_locked, judge_user, user_claims, user_need
+from idp.objects.users import is_locked, judge_user, signed_out_at, user_claims, user_need
 from idp.objects.verdicts import BadSecret, GoodSecret, SecretNeed
 from tests.kit.connectors import cheap_hash
 from tests.kit.objects import TERMS, written
@@ -299,6 +300,23 @@ def test_claims_are_made_by_objects_that_are_otherwise_wrong() -> None:
 )
 def test_what_is_not_clearly_open_is_locked(locked: Any, *, is_out: bool) -> None:
     assert is_locked(written("local-users", "alice", {"locked": locked})) is is_out
+
+
+@pytest.mark.parametrize(
+    ("said", "is_out"),
+    [("2026-01-31T12:00:00Z", False), (" 2026-01-31T12:00:00.5+01:00 ", False), ("", False),
+     ("now", True), ("2026-01-31", True), ("2026-13-31T12:00:00Z", True)],
+)  # fmt: skip
+def test_an_annotation_that_ends_logins_says_clearly_which_or_locks(
+    said: str, *, is_out: bool
+) -> None:
+    annotations = {"kube-idp.dev/not-before": said}
+    person = replace(written("local-users", "alice", USER), annotations=annotations)
+    assert is_locked(person) is is_out
+    problems = judge_user(person, None, signs_in=True).problems
+    assert any("kube-idp.dev/not-before" in problem for problem in problems) is is_out
+    if not is_out:
+        assert (signed_out_at(person) is None) is (said == "")
 
 
 def test_what_is_said_of_a_user() -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -362,6 +363,18 @@ async def test_a_locked_user_is_out_and_only_who_knows_the_password_is_told(worl
         world.store.apply("local-users", "alice", USER)
         await soon(lambda: sub not in live.standings)
         assert (await connector.login("alice@example.com", "correct horse")).user_id == "alice"
+
+
+async def test_an_annotation_ends_logins_from_before_it(world: World) -> None:
+    world.store.apply("local-users", "alice", USER)
+    async with world.running() as live:
+        sub = subject("alice", "local")
+        said = {"kube-idp.dev/not-before": "2026-01-31T12:00:00Z"}
+        world.store.annotate("local-users", "alice", said)
+        await soon(lambda: sub in live.standings)
+        assert live.standings[sub].not_before == datetime(2026, 1, 31, 12, tzinfo=UTC)
+        world.store.annotate("local-users", "alice", {})
+        await soon(lambda: sub not in live.standings)
 
 
 async def test_a_lock_counts_though_the_rest_of_the_object_is_broken(world: World) -> None:

@@ -19,7 +19,7 @@ LIFE = SessionLife(absolute=timedelta(hours=24), keep_for=KEEP_FOR)
 
 @pytest.fixture
 def session(unspent: Grant) -> Grant:
-    return begin_session(replace(unspent, acr="urn:a", amr=("pwd",)), LIFE)
+    return begin_session(replace(unspent, acr="urn:a", amr=("pwd",)), None, LIFE)
 
 
 def test_the_first_grant_is_the_session_and_names_itself(session: Grant) -> None:
@@ -33,8 +33,8 @@ def test_the_first_grant_is_the_session_and_names_itself(session: Grant) -> None
 
 def test_a_record_is_kept_as_long_as_its_session_and_its_access_tokens(unspent: Grant) -> None:
     short = replace(unspent, refresh=None, expires_at=NOON + timedelta(minutes=66))
-    assert begin_session(short, LIFE).expires_at == NOON + timedelta(hours=25, minutes=5)
-    assert begin_session(unspent, LIFE).expires_at == unspent.expires_at
+    assert begin_session(short, None, LIFE).expires_at == NOON + timedelta(hours=25, minutes=5)
+    assert begin_session(unspent, None, LIFE).expires_at == unspent.expires_at
 
 
 def test_a_refresh_does_not_let_the_record_go_before_the_session(session: Grant) -> None:
