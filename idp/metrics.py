@@ -73,6 +73,19 @@ class Metrics:
             ("result",),
             registry=registry,
         )
+        self.registrations = Counter(
+            "idp_registration_requests",
+            "Answers of the registration endpoint by method (register, read, replace, remove) and"
+            " result (ok or the error code).",
+            ("method", "result"),
+            registry=registry,
+        )
+        self.registered_clients = Gauge(
+            "idp_registered_clients",
+            "Clients that registered themselves.",
+            registry=registry,
+            multiprocess_mode="mostrecent",
+        )
         self.events = Counter(
             "idp_audit_events",
             "Events of the audit log by name.",

@@ -9,6 +9,7 @@ Columns are for people and selectors. Nothing is decided by them: they are not a
 all that matters is in the body too, and reading a record does not look at them.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -27,6 +28,7 @@ from storage.records import (
     Grant,
     KeyRing,
     RefreshState,
+    RegisteredClient,
     Resealing,
     RevokedKey,
     SessionState,
@@ -440,6 +442,39 @@ def _read_consent(fields: Fields) -> Consent:
     )
 
 
+def _client_columns(client: RegisteredClient) -> dict[str, str]:
+    said = json.loads(client.metadata)
+    return {
+        "client_name": _visible(str(said.get("client_name", ""))),
+        "auth_method": _visible(str(said.get("token_endpoint_auth_method", ""))),
+        "redirect_uris": _visible(" ".join(map(str, said.get("redirect_uris", [])))),
+    }
+
+
+def _write_client(client: RegisteredClient) -> dict[str, Any]:
+    return {
+        **client.unknown,
+        "metadata": client.metadata,
+        "secret_hash": write_octets(client.secret_hash),
+        "token_hash": write_octets(client.token_hash),
+        "issued_at": write_instant(client.issued_at),
+    }
+
+
+def _read_client(name: str, fields: Fields) -> RegisteredClient:
+    metadata = fields.text("metadata")
+    if not isinstance(json.loads(metadata), dict):
+        raise TypeError("metadata is not an object")
+    return RegisteredClient(
+        name=name,
+        metadata=metadata,
+        secret_hash=fields.octets("secret_hash"),
+        token_hash=fields.octets("token_hash"),
+        issued_at=fields.instant("issued_at"),
+        unknown=fields.rest(),
+    )
+
+
 GRANTS: Kind[Grant] = Kind(
     name="refresh-grants", columns=_grant_columns, write=_write_grant, read=_read_grant
 )
@@ -458,4 +493,7 @@ USER_STATES: Kind[UserState] = Kind(
     write=_write_user_state,
     read=_read_user_state,
     blank=_blank_user_state,
+)
+REGISTERED_CLIENTS: Kind[RegisteredClient] = Kind(
+    name="registered-clients", columns=_client_columns, write=_write_client, read=_read_client
 )

@@ -191,3 +191,20 @@ class UserState:
     user: str = ""
     consents: tuple[Consent, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredClient:
+    """A client that registered itself; its name is the client id.
+
+    `metadata` is JSON text of what it is registered with (RFC 7591 section 2). Of its secret and of
+    the token that it changes its registration with there are hashes only; `secret_hash` is empty
+    for a client without a secret.
+    """
+
+    name: str
+    metadata: str
+    secret_hash: bytes = field(repr=False)
+    token_hash: bytes = field(repr=False)
+    issued_at: datetime
+    unknown: Mapping[str, Any] = field(default_factory=dict)

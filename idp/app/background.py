@@ -35,7 +35,7 @@ def store_jobs(core: Core, store: Store, ring: HeldRing) -> Mapping[str, Job]:
     )
     resealer = Resealer(
         held=ring,
-        collections=(core.grants, core.rings, core.user_states),
+        collections=(core.grants, core.rings, core.user_states, core.registered_clients),
         source=store.key_source,
         sealing=store.sealing,
         follower=follower,

@@ -20,13 +20,29 @@ from idp.login.connectors import LiveConnectors
 from idp.metrics import Metrics
 from idp.oauth.client import Clients
 from idp.oauth.standing import Standings
+from idp.registration.live import RegisteredClients
 from idp.settings import Settings
 from idp.transport.outbound import Outbound
 from storage.base import Backend, Unreadable
 from storage.collection import Collection, log_unreadable
-from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS, USER_STATES, Kind, Record
+from storage.kinds import (
+    GRANTS,
+    KEY_RINGS,
+    REGISTERED_CLIENTS,
+    USED_ASSERTIONS,
+    USER_STATES,
+    Kind,
+    Record,
+)
 from storage.objects import WrittenObjects
-from storage.records import Grant, KeyRing, SigningKey, UsedAssertion, UserState
+from storage.records import (
+    Grant,
+    KeyRing,
+    RegisteredClient,
+    SigningKey,
+    UsedAssertion,
+    UserState,
+)
 
 R = TypeVar("R", bound=Record)
 
@@ -85,7 +101,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Core:
-    """What most parts need."""
+    """What most parts need. `clients` are all that are served, those of `registered` included."""
 
     settings: Settings
     outside: Surroundings
@@ -97,6 +113,7 @@ class Core:
     connectors: LiveConnectors
     standings: Standings
     outbound: Outbound
+    registered: RegisteredClients
     recent: RecentGrants = field(default_factory=RecentGrants)
 
     @property
@@ -126,6 +143,10 @@ class Core:
     @property
     def user_states(self) -> Collection[UserState]:
         return self._collection(USER_STATES)
+
+    @property
+    def registered_clients(self) -> Collection[RegisteredClient]:
+        return self._collection(REGISTERED_CLIENTS)
 
     def _collection(self, kind: Kind[R]) -> Collection[R]:
         def unreadable(error: Unreadable) -> None:

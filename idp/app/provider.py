@@ -23,19 +23,19 @@ from idp.app.values import (
     outbound_of,
     rotation_pace,
     rotation_policy,
+    served_by,
 )
 from idp.app.web import outermost, renderer_of, web_app
 from idp.grants.ended import EndedGrants, follow_ended_grants
 from idp.grants.endings import SessionEndings
-from idp.keys.client_keys import CLIENT_ALGORITHMS
 from idp.keys.live import LiveKeys
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Kept, KeyKeeper
 from idp.log import Audit, AuditLog, log_event
 from idp.login.connectors import LiveConnectors
 from idp.metrics import Metrics
-from idp.oauth.metadata import Served, discovery_document
-from idp.oauth.response_types import served_types
+from idp.oauth.metadata import discovery_document
+from idp.registration.live import EveryClient, RegisteredClients, RegistrationFollower
 from idp.settings import KubernetesStorage, MemoryStorage, Settings, SqliteStorage
 from idp.tasks import BackgroundJobs
 from idp.transport.documents import Documents
@@ -96,6 +96,7 @@ class Provider:
         """
         settings, outside = self._settings, self._outside
         store = await self._open_store()
+        registered = RegisteredClients(on_count=self.metrics.registered_clients.set)
         hasher = PasswordHasher(running=os.cpu_count() or 1, waiting=64)
         self._opened.callback(hasher.close)
         # Local users may be objects, and connectors too: each waits for the other to be looked up.
@@ -112,10 +113,11 @@ class Provider:
             audit=_counted_audit(self.metrics),
             sealing=store.sealing,
             backend=outside.wrap_backend(store.backend),
-            clients=people.clients,
+            clients=EveryClient(people.clients, registered),
             connectors=connectors,
             standings=outside.wrap_standings(people.standings),
             outbound=outbound,
+            registered=registered,
         )
         await self._assemble(core, store, people)
 
@@ -184,12 +186,14 @@ class Provider:
             on_count=core.metrics.ended_grants.set,
             on_session=endings.hear,
         )
+        registrations = RegistrationFollower(core.registered_clients, core.registered)
         jobs = BackgroundJobs(
             {
                 "keys": lambda: keeper.run(_report_keys),
                 "ended grants": lambda: follow_ended_grants(core.grants, ended),
                 "ended sessions": endings.run,
                 "logout notices": notices.run,
+                "registered clients": registrations.run,
                 **store_jobs(core, store, keeper),
                 "connectors": connector_keeper(core, people.on_reach).run,
                 **people.jobs,
@@ -199,6 +203,7 @@ class Provider:
         jobs.start()
         self._opened.push_async_callback(jobs.stop)
         await people.known()
+        await registrations.first_list()
         self._front.open(web)
         self.readiness.opened()
 
@@ -217,15 +222,7 @@ def _published(
 
     def discovery() -> bytes:
         return discovery_document(
-            Served(
-                issuer=settings.issuer,
-                grant_types=settings.oauth2.grant_types,
-                client_algorithms=CLIENT_ALGORITHMS,
-                response_types=served_types(settings.oauth2.response_types),
-                request_uris=bool(settings.oauth2.request_uri_hosts),
-                signing_algorithms=sorted({*policy.algorithms, *live.signer.algorithms}),
-                has_sessions=settings.sessions.enabled,
-            )
+            served_by(settings, algorithms={*policy.algorithms, *live.signer.algorithms})
         )
 
     return Published(

@@ -1,6 +1,6 @@
 """What the settings come to: each function turns a part of them into a value of the domain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from urllib.parse import SplitResult, urlsplit
 
@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from connectors.local import LocalUser
 from idp.app.core import Core
+from idp.keys.client_keys import CLIENT_ALGORITHMS
 from idp.keys.reseal import ResealPace
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Pace
@@ -15,6 +16,8 @@ from idp.login.client_address import client_address, source_of
 from idp.login.sessions import SessionPolicy
 from idp.login.steps import StepPolicy
 from idp.oauth.client import Client, secret_hash
+from idp.oauth.metadata import Served
+from idp.oauth.response_types import served_types
 from idp.settings import Settings, StaticClient
 from idp.tokens.refresh import RefreshPolicy
 from idp.tokens.session import SessionLife
@@ -122,6 +125,20 @@ def reseal_pace(settings: Settings) -> ResealPace:
         idle = sessions.valid_if_not_used_for
         held.append(min(sessions.absolute_lifetime, idle or sessions.absolute_lifetime))
     return ResealPace(keep_old_for=max(held) + LEEWAY)
+
+
+def served_by(settings: Settings, *, algorithms: Iterable[str]) -> Served:
+    """Return what discovery says and registration offers; `algorithms` sign ID tokens."""
+    return Served(
+        issuer=settings.issuer,
+        grant_types=settings.oauth2.grant_types,
+        client_algorithms=CLIENT_ALGORITHMS,
+        response_types=served_types(settings.oauth2.response_types),
+        request_uris=bool(settings.oauth2.request_uri_hosts),
+        signing_algorithms=sorted(algorithms),
+        has_sessions=settings.sessions.enabled,
+        registration=settings.registration.mode != "off",
+    )
 
 
 def cors_of(settings: Settings) -> Cors:

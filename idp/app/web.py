@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from idp.app.core import Core, Surroundings
+from idp.app.registration import registration_endpoints
 from idp.app.sessions import SessionParts, session_endpoints, session_parts, single_sign_on
 from idp.app.values import (
     cors_of,
@@ -27,7 +28,7 @@ from idp.grants.client_credentials import ClientCredentialsGrant
 from idp.grants.ended import EndedGrants
 from idp.grants.introspection import Introspection
 from idp.grants.logout_notices import LogoutNotices
-from idp.grants.lookup import GrantLookup, LookupAttempt
+from idp.grants.lookup import GrantLookup, LookupAttempt, LookupBudget
 from idp.grants.refresh_token import RefreshTokenGrant
 from idp.grants.revocation import Revocation
 from idp.keys.client_signatures import ClientSignatures
@@ -113,9 +114,13 @@ def web_app(
         source=source,
         audit=core.audit,
     )
-    lookup = _lookup(core)
+    budget = _lookup_budget(core)
+    lookup = GrantLookup(
+        grants=core.grants, handles=Handles(core.sealing), budget=budget, recent=core.recent
+    )
     sessions = session_parts(core, ended)
     login = _login_parts(core, tokens, renderer, source, sessions)
+    registration, client_configuration = registration_endpoints(core, budget=budget, source=source)
     endpoints = Endpoints(
         authorize=_authorize_endpoint(
             core, _request_objects(core, signatures), issued, login, renderer, sessions
@@ -144,6 +149,8 @@ def web_app(
             introspection=_introspection(core, access_tokens, lookup, ended),
             metrics=core.metrics,
         ),
+        registration=registration,
+        client_configuration=client_configuration,
         home=_home(settings, renderer),
         sessions=session_endpoints(core, sessions, login, issued, notices),
         healthz=health({"provider": readiness}),
@@ -283,8 +290,8 @@ def _authorize_endpoint(
     )
 
 
-def _lookup(core: Core) -> GrantLookup:
-    """Return what finds grants; every endpoint draws on one budget for texts of unknown keys."""
+def _lookup_budget(core: Core) -> LookupBudget:
+    """Return what pays for looking up what nothing authenticates: one budget for all endpoints."""
     unknown_keys = Throttle(HANDLES, clock=core.outside.clock, share=core.share)
 
     def budget() -> LookupAttempt:
@@ -294,9 +301,7 @@ def _lookup(core: Core) -> GrantLookup:
             text = "Too many tokens that name no key of this provider. Try again later."
             raise TooManyAttempts(text, error.retry_after) from None
 
-    return GrantLookup(
-        grants=core.grants, handles=Handles(core.sealing), budget=budget, recent=core.recent
-    )
+    return budget
 
 
 def _revocation(

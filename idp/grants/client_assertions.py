@@ -85,8 +85,9 @@ class ClientAssertions:
         return client if presented.client_id in (None, client_id) else None
 
     async def _signed(self, text: str, client: Client) -> ClientJwt:
+        algorithms = (client.keys.auth_alg,) if client.keys.auth_alg else CLIENT_ALGORITHMS
         try:
-            return await self.signatures.read(text, client, algorithms=CLIENT_ALGORITHMS)
+            return await self.signatures.read(text, client, algorithms=algorithms)
         except TokenInvalid:
             raise refusal() from None
         except KeySetUnavailable as error:

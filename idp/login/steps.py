@@ -85,5 +85,5 @@ def check_still_offered(connector_id: str, policy: StepPolicy) -> None:
 
 def needs_approval(request: AuthorizationRequest, policy: StepPolicy, client: Client) -> bool:
     """Return whether the person must approve after signing in."""
-    skips = policy.skip_approval or client.skip_approval
+    skips = (policy.skip_approval or client.skip_approval) and not client.registered_itself
     return prompt.CONSENT in request.prompts or not skips

@@ -88,6 +88,10 @@ from the real client by the source alone. There is deliberately no bucket for al
 which a stranger could stop a client; many sources may try more, but a secret is random, not a word.
 Delays are short, because pods with an old and pods with the new secret may share one address."""
 
+REGISTRATIONS = Policy(source_failures=10, source_window=timedelta(minutes=10))
+"""No account. Wrong initial access tokens; where none is needed, every registration, right or not:
+somebody who registers again and again is what it slows down."""
+
 HANDLES = Policy()
 """No account: for codes, tokens and the like that name nobody we know. The source alone counts."""
 

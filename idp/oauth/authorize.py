@@ -153,6 +153,8 @@ def _read_trusted(
     scope = read_scope(parameters.get("scope"), client=client, clients=rules.clients)
     prompts = read_prompt(parameters.get("prompt"), parameters.get("approval_prompt"))
     max_age = read_max_age(parameters.get("max_age"))
+    if max_age is None:
+        max_age = client.default_max_age
     challenge = check_challenge(
         parameters.get("code_challenge"), parameters.get("code_challenge_method")
     )

@@ -42,6 +42,7 @@ class Allowed:
     grant_types: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     audiences: frozenset[str] = frozenset()
+    response_types: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +83,14 @@ class LogoutRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientKeys:
-    """The public keys that a client signs with: JSON of a key set, or where it is; "" is none."""
+    """The public keys that a client signs with: JSON of a key set, or where it is; "" is none.
+
+    `auth_alg` is what assertions are signed with, "" any algorithm that is served.
+    """
 
     jwks: str = ""
     jwks_uri: str = ""
+    auth_alg: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +117,9 @@ class Client:
 
     `secret_hashes` has two entries while a secret is being replaced. `pkce_required` and
     `sso_shared_with` are None for the provider's default; the latter may hold "*", for everybody. A
-    `disabled` client is in no mapping that requests look into.
+    `disabled` client is in no mapping that requests look into. `default_max_age` is for requests
+    that say none, in seconds. A client that `registered_itself` is known to no operator: nobody has
+    checked its name, and people are asked before it learns theirs.
     """
 
     id: str
@@ -127,11 +134,13 @@ class Client:
     allowed: Allowed = Allowed()
     tokens: TokenRules = TokenRules()
     pkce_required: bool | None = None
+    default_max_age: int | None = None
     skip_approval: bool = False
     sso_shared_with: frozenset[str] | None = None
     logout: LogoutRules = LogoutRules()
     request_objects: RequestObjectRules = RequestObjectRules()
     links: ClientLinks = ClientLinks()
+    registered_itself: bool = False
 
     @property
     def is_public(self) -> bool:

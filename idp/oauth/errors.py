@@ -6,6 +6,7 @@ how to mend it. They are rendered in `idp.web.errors` and nowhere else.
 OAuthError
 +- InvalidRequest, InvalidScope, InvalidGrant, InvalidClient, UnauthorizedClient, ...
 +- InvalidToken, InsufficientScope                       (RFC 6750: at userinfo)
++- InvalidRedirectUri, InvalidClientMetadata, ...        (RFC 7591: at registration)
 +- TemporarilyUnavailable                                (503, with Retry-After)
 Untrusted                                                (a page, never a redirect)
 """
@@ -141,11 +142,33 @@ class InvalidToken(OAuthError):
     status = 401
 
 
+class MissingToken(InvalidToken):
+    """None came where one is needed; its challenge names no error (RFC 6750 section 3.1)."""
+
+
 class InsufficientScope(OAuthError):
     """The access token does not carry the scope (RFC 6750 section 3.1)."""
 
     code = "insufficient_scope"
     status = 403
+
+
+class InvalidRedirectUri(OAuthError):
+    """A redirect URI cannot be registered (RFC 7591 section 3.2.2)."""
+
+    code = "invalid_redirect_uri"
+
+
+class InvalidClientMetadata(OAuthError):
+    """A member of a client's metadata cannot be registered (RFC 7591 section 3.2.2)."""
+
+    code = "invalid_client_metadata"
+
+
+class UnapprovedSoftwareStatement(OAuthError):
+    """A software statement is not taken here (RFC 7591 section 3.2.2)."""
+
+    code = "unapproved_software_statement"
 
 
 class RetryLater(OAuthError):

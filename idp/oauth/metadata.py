@@ -24,6 +24,7 @@ class Served:
     response_types: Sequence[str] = (CODE,)
     request_uris: bool = False
     client_algorithms: Sequence[str] = ()
+    registration: bool = False
 
     @property
     def all_grant_types(self) -> list[str]:
@@ -43,6 +44,7 @@ def discovery_document(served: Served) -> bytes:
         "userinfo_endpoint": issuer + "/userinfo",
         "revocation_endpoint": issuer + "/token/revoke",
         "introspection_endpoint": issuer + "/token/introspect",
+        **({"registration_endpoint": issuer + "/register"} if served.registration else {}),
         "response_types_supported": list(served.response_types),
         "response_modes_supported": [mode.value for mode in ResponseMode],
         "grant_types_supported": served.all_grant_types,

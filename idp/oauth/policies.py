@@ -33,8 +33,10 @@ def check_response_type(client: Client, response_type: str) -> None:
     """Raise UnauthorizedClient for a response type that needs a grant type not to be used.
 
     A code needs `authorization_code`, tokens from the authorization endpoint `implicit` (OIDC
-    Dynamic Client Registration section 2).
+    Dynamic Client Registration section 2), and each must be among those it restricted itself to.
     """
+    if client.allowed.response_types and response_type not in client.allowed.response_types:
+        raise UnauthorizedClient("This client may not use this response_type.")
     if has(response_type, CODE):
         check_grant_type(client, AUTHORIZATION_CODE)
     if carries_tokens(response_type):

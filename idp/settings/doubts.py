@@ -33,6 +33,7 @@ def warn_of_doubts(draft: Draft, settings: Settings) -> None:
         *_web_doubts(settings),
         *_session_doubts(settings),
         *_connector_doubts(settings),
+        *_registration_doubts(settings),
     ):
         draft.warn(finding.path, finding.message)
 
@@ -107,6 +108,24 @@ def _connector_doubts(settings: Settings) -> Iterator[Finding]:
 def _has_objects(settings: Settings) -> bool:
     """Tell whether clients and users may be objects of the cluster, of which nothing is known."""
     return isinstance(settings.storage.config, KubernetesStorage)
+
+
+def _registration_doubts(settings: Settings) -> Iterator[Finding]:
+    registration = settings.registration
+    if registration.mode == "open":
+        yield Finding(
+            ("registration", "mode"),
+            "lets anybody write clients into the store, up to `maxClients`, under names that nobody"
+            " checks; `token` asks for a token first",
+        )
+    place = ("registration", "initialAccessTokens")
+    if registration.mode == "off" and registration.initial_access_tokens:
+        yield Finding(place, "has no effect with `mode: off`")
+    for i, token in enumerate(registration.initial_access_tokens):
+        if len(token.get_secret_value()) < SHORTEST_SECRET:
+            yield Finding(
+                (*place, i), f"is shorter than {SHORTEST_SECRET} characters and may be guessed"
+            )
 
 
 def _web_doubts(settings: Settings) -> Iterator[Finding]:

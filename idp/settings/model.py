@@ -12,6 +12,7 @@ from idp.settings.people import StaticClient, StaticPassword
 from idp.settings.places import Connector, Storage
 from idp.settings.problems import Problem
 from idp.settings.protocol import DEFAULT_ROTATION_PERIOD, Expiry, OAuth2, Signer
+from idp.settings.registration import Registration
 from idp.settings.section import Section
 from idp.settings.sessions import Sessions
 
@@ -63,6 +64,7 @@ class Settings(Section):
     connectors: tuple[Connector, ...] = ()
     throttle: Throttle = Throttle()
     sessions: Sessions = Sessions(enabled=False)
+    registration: Registration = Registration()
 
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 

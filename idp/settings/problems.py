@@ -11,7 +11,9 @@ KeyPath = tuple[str | int, ...]
 """Where a value stands: ("staticClients", 0, "redirectURIs", 1)."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
-_SECRET_KEY = re.compile(r"(secret|password|passwd|pw|hash|token|privatekey)$", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"(secret|password|passwd|pw|hash|token|initialaccesstokens|privatekey)$", re.IGNORECASE
+)
 _USERINFO = re.compile(r"//[^/?#]*@")
 _LONGEST_SHOWN = 60
 

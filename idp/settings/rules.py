@@ -42,6 +42,7 @@ def check_rules(draft: Draft) -> None:
         _workers,
         _implicit,
         _ways_to_sign_in,
+        _registration,
     ):
         rule(draft)
 
@@ -234,6 +235,16 @@ def _ways_to_sign_in(draft: Draft) -> None:
             ("connectors",),
             "nobody could sign in: add a connector, or `enablePasswordDB` with `staticPasswords`",
         )
+
+
+def _registration(draft: Draft) -> None:
+    mode = value_at(draft.value, "registration", "mode")
+    tokens = ("registration", "initialAccessTokens")
+    given = sequence_at(draft.value, *tokens)
+    if mode == "token" and not given:
+        draft.refuse(tokens, "is required with `mode: token`: the tokens to register with")
+    elif mode == "open" and given:
+        draft.refuse(tokens, "is for `mode: token`; with `open` nobody is asked for one; remove it")
 
 
 def _implicit(draft: Draft) -> None:

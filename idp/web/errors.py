@@ -26,6 +26,7 @@ from idp.oauth.errors import (
     InsufficientScope,
     InvalidClient,
     InvalidToken,
+    MissingToken,
     OAuthError,
     RetryLater,
     ServerError,
@@ -311,7 +312,9 @@ class Renderer:
         response = _json(error.status, error.code, error.description)
         if isinstance(error, InvalidClient):
             response.headers["www-authenticate"] = f'Basic realm="{self.answers.issuer}"'
-        if isinstance(error, InvalidToken | InsufficientScope):
+        if isinstance(error, MissingToken):
+            response.headers["www-authenticate"] = f'Bearer realm="{self.answers.issuer}"'
+        elif isinstance(error, InvalidToken | InsufficientScope):
             description = f', error_description="{error.description}"'
             response.headers["www-authenticate"] = self._bearer(error.code) + description
         if isinstance(error, RetryLater):

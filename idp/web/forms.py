@@ -12,18 +12,18 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class BodyTooLarge(Exception):
-    """The body is larger than any form of ours."""
+    """The body is larger than any of its kind may be."""
 
 
 async def read_body(request: Request) -> bytes:
     """Return the raw body of a form. Raises InvalidRequest for another media type, BodyTooLarge."""
     _check_media_type(request)
-    return await _read_stream(request)
+    return await read_stream(request, largest=LARGEST_FORM)
 
 
 async def read_optional_form(request: Request) -> Parameters:
     """Return the parameters of a form, none for an empty body. Raises as `read_form`."""
-    raw = await _read_stream(request)
+    raw = await read_stream(request, largest=LARGEST_FORM)
     if not raw:
         return NO_PARAMETERS
     _check_media_type(request)
@@ -44,12 +44,13 @@ def _check_media_type(request: Request) -> None:
         raise InvalidRequest(f"The body must be sent as {_FORM}.")
 
 
-async def _read_stream(request: Request) -> bytes:
+async def read_stream(request: Request, *, largest: int) -> bytes:
+    """Return the body, whatever it is. Raises BodyTooLarge beyond `largest` bytes."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > LARGEST_FORM:
+        if size > largest:
             raise BodyTooLarge
         chunks.append(chunk)
     return b"".join(chunks)

@@ -24,7 +24,7 @@ class SessionEndpoints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
-    """The endpoints of the web listener."""
+    """The endpoints of the web listener; None for what is switched off."""
 
     authorize: Endpoint
     login: Endpoint
@@ -33,6 +33,8 @@ class Endpoints:
     userinfo: Endpoint
     revocation: Endpoint
     introspection: Endpoint
+    registration: Endpoint | None
+    client_configuration: Endpoint | None
     home: Endpoint
     healthz: Endpoint
     sessions: SessionEndpoints | None
@@ -50,15 +52,23 @@ def web_routes(
         answer = _with_cors(endpoint, cors, ", ".join(methods))
         return _route(base_path + path, answer, name, (*methods, "OPTIONS"))
 
-    def service(path: str, endpoint: Endpoint, name: str, *methods: str) -> Route:
-        return _route(base_path + path, endpoint, name, methods)
+    def service(path: str, endpoint: Endpoint | None, name: str, *methods: str) -> list[Route]:
+        """Return a route that pages in browsers may not read, none for what is switched off."""
+        if endpoint is None:
+            return []
+        return [_route(base_path + path, renderer.json(endpoint), name, methods)]
 
     return [
         api("/token", renderer.json(endpoints.token), "token", "POST"),
         api("/token/revoke", renderer.json(endpoints.revocation), "revocation", "POST"),
-        # Not for pages in browsers, whatever their origin: its callers hold a secret.
-        service(
-            "/token/introspect", renderer.json(endpoints.introspection), "introspection", "POST"
+        # Whoever asks these holds a secret, or will.
+        *service("/token/introspect", endpoints.introspection, "introspection", "POST"),
+        *service("/register", endpoints.registration, "registration", "POST"),
+        *service(
+            "/register/{client_id}",
+            endpoints.client_configuration,
+            "client_configuration",
+            *("GET", "PUT", "DELETE"),
         ),
         api("/userinfo", renderer.resource(endpoints.userinfo), "userinfo", "GET", "POST"),
         page("/auth", endpoints.authorize, "authorize", "GET", "POST"),

@@ -185,11 +185,23 @@ USER_STATES = Resource(
     longest={"user": _LONGEST, "user_id": _LONGEST, "connector": _LONGEST, "not_before": 64},
     is_shared=True,
 )
+REGISTERED_CLIENTS = Resource(
+    group=STATE_GROUP,
+    plural="registeredclients",
+    kind="RegisteredClient",
+    fields={
+        "client_name": "clientName",
+        "auth_method": "authMethod",
+        "redirect_uris": "redirectURIs",
+    },
+    longest={"client_name": _LONGEST, "redirect_uris": 4096},
+)
 STATE = {
     "refresh-grants": GRANTS,
     "signing-keys": KEY_RINGS,
     "used-assertions": USED_ASSERTIONS,
     "user-states": USER_STATES,
+    "registered-clients": REGISTERED_CLIENTS,
 }
 """The resources of the kinds of `storage.kinds`."""
 

@@ -24,6 +24,7 @@ TABLE: frozenset[Right] = frozenset(
     | _rights("signingkeyrings.state.kube-idp.dev", "get list watch create update")
     | _rights("usedassertions.state.kube-idp.dev", "list create delete")
     | _rights("userstates.state.kube-idp.dev", "get list watch create patch")
+    | _rights("registeredclients.state.kube-idp.dev", "get list watch create update delete")
     | _rights("leases.coordination.k8s.io", "create")
     | _rights("leases.coordination.k8s.io", "get update", name="kube-idp")
     | _rights("secrets", "get create patch", name="kube-idp-sealing-keys")

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from idp.settings import load
+from storage.kubernetes import crds
 from tests.charts.cases import EVERYTHING, ISSUER, Render, config
 from tests.charts.rights import TABLE, rights_of
 from tests.kit.servers.chart_role import MINIMAL
@@ -27,7 +28,7 @@ def test_lint_finds_nothing(helm: Helm) -> None:
 def test_minimum_is_seven_objects_and_the_crds(render: Render) -> None:
     kinds = render().kinds()
 
-    assert kinds.count("CustomResourceDefinition") == 7
+    assert kinds.count("CustomResourceDefinition") == len(crds.manifests())
     assert [kind for kind in kinds if kind != "CustomResourceDefinition"] == [
         "Deployment",
         "PodDisruptionBudget",

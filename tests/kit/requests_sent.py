@@ -1,5 +1,6 @@
 """A request as names and values, so that one of them can be left out, doubled or put elsewhere."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -10,6 +11,7 @@ import httpx
 from tests.kit.provider import Browser
 
 FORM = "application/x-www-form-urlencoded"
+JSON = "application/json"
 Pairs = tuple[tuple[str, str], ...]
 Mistake = Literal["missing", "twice", "huge", "wrong", "misplaced"]
 
@@ -26,13 +28,17 @@ WRONG = (
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One request; a POST sends `form` in its body, and no body where that is None."""
+    """One request; a POST sends `form` in its body, and no body where that is None.
+
+    `members` is a JSON body instead.
+    """
 
     method: str
     path: str
     query: Pairs = ()
     form: Pairs | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, object] | None = None
 
     def send(self, browser: Browser) -> httpx.Response:
         """Return the answer; no redirect is followed."""
@@ -42,6 +48,9 @@ class Sent:
         if self.form is not None:
             headers.setdefault("content-type", FORM)
             body = urlencode(self.form)
+        elif self.members is not None:
+            headers["content-type"] = JSON
+            body = json.dumps(self.members)
         return browser.request(self.method, self.path + query, content=body, headers=headers)
 
     def with_mistake(self, name: str, mistake: Mistake) -> Iterator["Sent"]:

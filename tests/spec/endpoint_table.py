@@ -19,7 +19,8 @@ from tests.kit.provider import (
     authorization_parameters,
     login_page,
 )
-from tests.kit.requests_sent import Sent
+from tests.kit.registration import METADATA, Registered
+from tests.kit.requests_sent import FORM, JSON, Sent
 
 PKCE = Pkce()
 HERE = {"origin": ISSUER}
@@ -40,7 +41,8 @@ class Mistakes:
 class Row:
     """One kind of request to one route; `good` makes a fresh one each time.
 
-    `with_sessions` tells that only a provider with sessions serves it.
+    `with_sessions` tells that only a provider with sessions serves it. `media_type` is what a body
+    must be sent as. Members of JSON have tables of their own.
     """
 
     route: tuple[str, str]
@@ -49,6 +51,7 @@ class Row:
     parameters: Mapping[str, Mistakes] = field(default_factory=dict)
     name: str = ""
     with_sessions: bool = False
+    media_type: str = FORM
 
     @property
     def id(self) -> str:
@@ -139,6 +142,22 @@ def sign_out(provider: ProviderUnderTest) -> Sent:
     page = login_page(provider.browser.get("/logout"))
     form = (("state", page.state), ("logout", "yes"))
     return Sent("POST", "/logout/confirm", form=form, headers=HERE)
+
+
+def registration(_: ProviderUnderTest) -> Sent:
+    """Return a registration, which everybody may ask for here."""
+    return Sent("POST", "/register", members=METADATA)
+
+
+def of_registered(method: str) -> Callable[[ProviderUnderTest], Sent]:
+    """Return what makes requests of a client about its registration."""
+
+    def good(provider: ProviderUnderTest) -> Sent:
+        client = Registered(registration(provider).send(provider.browser).json())
+        members = {"client_id": client.id, **METADATA} if method == "PUT" else None
+        return Sent(method, client.path, headers=client.headers, members=members)
+
+    return good
 
 
 def plain(path: str) -> Callable[[ProviderUnderTest], Sent]:
@@ -269,6 +288,15 @@ TABLE = (
         outcome="200 ok",
         parameters={"token": TOKEN, "token_type_hint": IGNORED, "unknown": IGNORED, **OURS},
     ),
+    Row(
+        route=("POST", "/register"),
+        good=registration,
+        outcome="201 ok",
+        media_type=JSON,
+    ),
+    Row(route=("GET", "/register/{client_id}"), good=of_registered("GET"), outcome="200 ok"),
+    Row(route=("PUT", "/register/{client_id}"), good=of_registered("PUT"), outcome="200 ok"),
+    Row(route=("DELETE", "/register/{client_id}"), good=of_registered("DELETE"), outcome="204 ok"),
     Row(
         route=("GET", "/userinfo"),
         good=userinfo_by_header,

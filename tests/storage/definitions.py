@@ -33,6 +33,7 @@ _GROUPS = {
     "LocalUser": "kube-idp.dev",
     "IdentityConnector": "kube-idp.dev",
     "RefreshGrant": "state.kube-idp.dev",
+    "RegisteredClient": "state.kube-idp.dev",
     "SigningKeyRing": "state.kube-idp.dev",
     "UsedAssertion": "state.kube-idp.dev",
     "UserState": "state.kube-idp.dev",

@@ -1,5 +1,6 @@
 """What the contract asks of a backend's tests, and the records that it works with."""
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 from storage.base import Backend
 from storage.collection import Collection
 from storage.kinds import GRANTS, KEY_RINGS
-from storage.records import Grant, KeyRing, RefreshState, SigningKey
+from storage.records import Grant, KeyRing, RefreshState, RegisteredClient, SigningKey
 from tests.kit.storage import AesSealer
 
 Opener = Callable[[], AbstractAsyncContextManager[Backend]]
@@ -78,6 +79,23 @@ def grant(name: str = "g1", **changes: Any) -> Grant:
         ),
         **changes,
     )
+
+
+def registered_client(name: str = "c1", **changes: Any) -> RegisteredClient:
+    """Return a client that registered itself."""
+    metadata = {
+        "client_name": "Wiki",
+        "redirect_uris": ["https://wiki.example.org/cb", "https://wiki.example.org/other"],
+        "token_endpoint_auth_method": "client_secret_basic",
+    }
+    client = RegisteredClient(
+        name=name,
+        metadata=json.dumps(metadata),
+        secret_hash=bytes(range(32)),
+        token_hash=bytes(range(32, 64)),
+        issued_at=NOW,
+    )
+    return replace(client, **changes)
 
 
 def signing_key(kid: str = "k1", **changes: Any) -> SigningKey:

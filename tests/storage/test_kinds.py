@@ -3,15 +3,18 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.kinds import GRANTS, KEY_RINGS, USED_ASSERTIONS, USER_STATES
+from storage.base import Unreadable
+from storage.kinds import GRANTS, KEY_RINGS, REGISTERED_CLIENTS, USED_ASSERTIONS, USER_STATES
 from storage.records import (
     Consent,
     Grant,
     KeyRing,
     RefreshState,
+    RegisteredClient,
     Resealing,
     RevokedKey,
     SessionState,
@@ -19,7 +22,7 @@ from storage.records import (
     UsedAssertion,
     UserState,
 )
-from tests.storage.harness import NOW, grant, signing_key
+from tests.storage.harness import NOW, grant, registered_client, signing_key
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 TIMES = st.datetimes(
@@ -95,6 +98,15 @@ ANY_RING = st.builds(
     rotates_at=st.none() | TIMES,
     revoked=st.lists(st.builds(RevokedKey, until=TIMES, unknown=UNKNOWN), max_size=2).map(tuple),
     resealing=st.none() | RESEALING,
+    unknown=UNKNOWN,
+)
+
+
+ANY_CLIENT = st.builds(
+    RegisteredClient,
+    name=st.just("c1"),
+    metadata=st.dictionaries(st.text(max_size=5), JSON, max_size=3).map(json.dumps),
+    issued_at=TIMES,
     unknown=UNKNOWN,
 )
 
@@ -202,3 +214,27 @@ def test_a_ring_of_an_older_server_has_what_is_new_by_default() -> None:
     record = KeyRing(name="ring", keys=(signing_key(),))
     body = {name: value for name, value in KEY_RINGS.encode(record)[1].items() if name in "keys v"}
     assert KEY_RINGS.decode("ring", json.loads(json.dumps(body))) == record
+
+
+@given(ANY_CLIENT)
+def test_any_registered_client_is_read_as_it_was_written(record: RegisteredClient) -> None:
+    body = REGISTERED_CLIENTS.encode(record)[1]
+    assert REGISTERED_CLIENTS.decode("c1", json.loads(json.dumps(body))) == record
+
+
+def test_columns_of_a_registered_client_show_who_it_says_it_is() -> None:
+    columns, _ = REGISTERED_CLIENTS.encode(registered_client())
+    assert columns == {
+        "client_name": "Wiki",
+        "auth_method": "client_secret_basic",
+        "redirect_uris": "https://wiki.example.org/cb https://wiki.example.org/other",
+    }
+    nameless, _ = REGISTERED_CLIENTS.encode(registered_client(metadata="{}"))
+    assert set(nameless.values()) == {""}
+
+
+@pytest.mark.parametrize("metadata", ["", "x", "[]", "null", '"x"'])
+def test_a_registered_client_whose_metadata_is_no_object_is_unreadable(metadata: str) -> None:
+    body = REGISTERED_CLIENTS.encode(registered_client())[1]
+    with pytest.raises(Unreadable, match="registered-clients/c1"):
+        REGISTERED_CLIENTS.decode("c1", {**body, "metadata": metadata})

@@ -75,6 +75,7 @@ def state(**changes: Any) -> dict[str, Any]:
         written("RefreshGrant", "g", {"sealed": ""}),
         written("RefreshGrant", "g", {"sealed": "s", "user": "ü" * 2048, "expires": "", "x": "y"}),
         written("SigningKeyRing", "signing-keys", {"sealed": "s", "keys": "k\n" * 30000}),
+        written("RegisteredClient", "c", {"sealed": "s", "clientName": "", "x": "y"}),
     ],
     ids=lambda item: json.dumps(item["spec"])[:60],
 )

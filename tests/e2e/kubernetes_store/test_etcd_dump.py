@@ -24,6 +24,7 @@ from storage.kubernetes.access import from_kube_config
 from storage.kubernetes.api import open_api_server
 from storage.kubernetes.backend import KubernetesBackend
 from tests.kit.install.binaries import Binaries
+from tests.kit.registration import INITIAL_TOKEN, register_at, registration_section
 from tests.kit.relying_party import RelyingParty, Tokens, read_form, submit_login
 from tests.kit.scene import EXAMPLE_SECRET, JANE, example_party, kubernetes_party, provider_config
 from tests.kit.secret_search import Secrets, token_like
@@ -88,7 +89,7 @@ def run(
         key_file = tmp_path / "sealing-keys"
         load_or_create(key_file, secrets.token_bytes)
         store = kubernetes_store(kube, directory=tmp_path, rules=rules, key_file=key_file)
-    with IdpProcess(provider_config(tmp_path, ca=ca, store=store), cwd=tmp_path, ca=ca) as provider:
+    with IdpProcess(_config(tmp_path, ca, store), cwd=tmp_path, ca=ca) as provider:
         yield _use(provider, store)
 
 
@@ -101,8 +102,7 @@ def test_search_finds_the_sealing_keys_of_a_secret_that_is_not_encrypted(
 ) -> None:
     """What the start warns of, and the proof that the search below would find something."""
     store = kubernetes_store(kube, directory=tmp_path, rules=rules)
-    config = provider_config(tmp_path, ca=ca, store=store)
-    with IdpProcess(config, cwd=tmp_path, ca=ca) as provider:
+    with IdpProcess(_config(tmp_path, ca, store), cwd=tmp_path, ca=ca) as provider:
         used = _use(provider, store)
         warnings = [line for line in provider.log_lines() if line["level"] == "warning"]
     looked_for = Secrets()
@@ -132,12 +132,20 @@ def test_dump_holds_no_secret_and_nothing_of_it_is_accepted(run: _Run, etcd: Etc
     assert _accepted(run.provider, candidates) == []
 
 
+def _config(
+    directory: Path, ca: CertificateAuthority, store: KubernetesStore
+) -> Mapping[str, object]:
+    overrides = {"registration": registration_section()}
+    return provider_config(directory, ca=ca, store=store, overrides=overrides)
+
+
 def _use(provider: IdpProcess, store: KubernetesStore) -> _Run:
     """Do what people do, and remember every secret that they had to do with."""
     found = Secrets()
     for name, password in (("password", JANE.password), ("password of an object", _PASSWORD)):
         found.add(name, password)
     found.add("client secret", EXAMPLE_SECRET)
+    found.add("initial access token", INITIAL_TOKEN)
     store.apply(_user())
     with provider.client() as http:
         party = kubernetes_party(http, provider.issuer)
@@ -150,6 +158,9 @@ def _use(provider: IdpProcess, store: KubernetesStore) -> _Run:
         service = application.token(grant_type="client_credentials").raise_for_status().json()
         found.add_token("access token of a client", service["access_token"])
         _note_login(found, party)
+        client = register_at(http)
+        found.add("secret of a registered client", client.credentials[1])
+        found.add("registration access token", str(client.answer["registration_access_token"]))
     sealing_keys = _sealing_keys(store)
     anyio.run(_note_sealed, found, store, provider.issuer, sealing_keys)
     return _Run(provider, found, sealing_keys)

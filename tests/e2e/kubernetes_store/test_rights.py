@@ -24,6 +24,14 @@ from storage.kubernetes.access import from_kube_config
 from storage.kubernetes.api import open_api_server
 from storage.kubernetes.backend import KubernetesBackend
 from storage.sweep import sweep_once
+from tests.kit.registration import (
+    CALLBACK,
+    INITIAL_TOKEN,
+    METADATA,
+    Registered,
+    bearer,
+    registration_section,
+)
 from tests.kit.relying_party import RelyingParty, SignInFailed, read_form
 from tests.kit.scene import JANE, kubernetes_party, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
@@ -130,6 +138,34 @@ def _assertions_that_have_expired_are_swept(world: World) -> bool:
     left = world.store.kubectl("get", "usedassertions", "-o", "name").check()
     world.store.kubectl("delete", "usedassertion", "expired", "--ignore-not-found").check()
     return "expired" not in left
+
+
+def _a_client_registers(world: World) -> bool:
+    return _register(world) is not None
+
+
+def _a_client_reads_its_registration(world: World) -> bool:
+    client = _register(world)
+    return client is not None and _manage(world, "GET", client) == 200
+
+
+def _a_client_changes_its_registration(world: World) -> bool:
+    client = _register(world)
+    return client is not None and _manage(world, "PUT", client) == 200
+
+
+def _a_client_removes_its_registration(world: World) -> bool:
+    client = _register(world)
+    return client is not None and _manage(world, "DELETE", client) == 204
+
+
+def _each_removed_client_is_gone_at_once(world: World) -> bool:
+    def is_gone(client: Registered) -> bool:
+        world.store.kubectl("delete", "registeredclient", client.id).check()
+        return _soon(lambda: not _is_known(world, client), within=_LIVE_SECONDS)
+
+    clients = [_register(world) for _ in range(_TIMES)]
+    return all(client is not None and is_gone(client) for client in clients)
 
 
 def _a_key_is_rotated_by_annotation(world: World) -> bool:
@@ -297,6 +333,12 @@ _PROBES: Mapping[_Right, _Probe] = {
     ("state.kube-idp.dev", "userstates", "get"): _a_consent_is_remembered,
     ("state.kube-idp.dev", "userstates", "create"): _a_consent_is_remembered,
     ("state.kube-idp.dev", "userstates", "patch"): _a_second_consent_is_remembered,
+    ("state.kube-idp.dev", "registeredclients", "get"): _a_client_reads_its_registration,
+    ("state.kube-idp.dev", "registeredclients", "list"): _starts,
+    ("state.kube-idp.dev", "registeredclients", "watch"): _each_removed_client_is_gone_at_once,
+    ("state.kube-idp.dev", "registeredclients", "create"): _a_client_registers,
+    ("state.kube-idp.dev", "registeredclients", "update"): _a_client_changes_its_registration,
+    ("state.kube-idp.dev", "registeredclients", "delete"): _a_client_removes_its_registration,
     ("state.kube-idp.dev", "userstates", "list"): _a_locked_person_is_kept_out,
     ("state.kube-idp.dev", "userstates", "watch"): _each_lock_is_taken_at_once,
     ("coordination.k8s.io", "leases", "create"): _somebody_leads,
@@ -361,7 +403,8 @@ def _world(
         "tokenEndpointAuthMethod": "private_key_jwt",
         "jwks": SigningClient("signer", "", alg="ES256").jwks,
     }
-    config = provider_config(directory, ca=ca, store=store, clients=[signer])
+    overrides = {"registration": registration_section()}
+    config = provider_config(directory, ca=ca, store=store, clients=[signer], overrides=overrides)
     provider = IdpProcess(config, cwd=directory, ca=ca)
     provider.launch()
     provider.wait_until_served(within=_START_SECONDS)
@@ -451,6 +494,27 @@ def _applied_connector(world: World, name: str) -> Iterator[None]:
 
 def _is_offered(world: World, connector_id: str) -> bool:
     return f'data-connector="{connector_id}"' in world.party.http.get(world.party.depart().url).text
+
+
+def _register(world: World) -> Registered | None:
+    answer = world.party.http.post("/register", json=METADATA, headers=bearer(INITIAL_TOKEN))
+    return Registered(answer.json()) if answer.status_code == 201 else None
+
+
+def _manage(world: World, method: str, client: Registered) -> int:
+    body = {"client_id": client.id, **METADATA} if method == "PUT" else None
+    http = world.party.http
+    return http.request(method, client.path, json=body, headers=client.headers).status_code
+
+
+def _is_known(world: World, client: Registered) -> bool:
+    party = RelyingParty(
+        http=world.party.http,
+        issuer=world.party.issuer,
+        client_id=client.id,
+        redirect_uri=CALLBACK,
+    )
+    return party.http.get(party.depart().url).status_code == 200
 
 
 def _ring(world: World) -> Mapping[str, Any]:

@@ -113,6 +113,12 @@ def test_who_is_asked_to_approve(
     assert needs_approval(asking(*prompts), policy, APP) == asked
 
 
+@pytest.mark.covers("R-105")
+def test_for_a_client_that_registered_itself_people_are_always_asked() -> None:
+    stranger = replace(APP, registered_itself=True, skip_approval=True)
+    assert needs_approval(asking(), replace(ONE, skip_approval=True), stranger)
+
+
 def test_a_client_for_one_connector_goes_there_at_once() -> None:
     assert next_step(asking(), TWO, LDAP_ONLY) == SignInWith("ldap")
     assert next_step(asking("select_account"), TWO, LDAP_ONLY) == Choose()

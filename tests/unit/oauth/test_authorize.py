@@ -1,5 +1,6 @@
 """What must be true before the browser may be sent anywhere, in the right order."""
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
@@ -172,6 +173,15 @@ def test_pkce_can_be_demanded_of_everybody() -> None:
 def test_empty_parameters_count_as_omitted() -> None:
     names = ("request", "request_uri", "registration", "response_mode", "prompt", "max_age")
     assert read(dict.fromkeys(names, "")) == read()
+
+
+@pytest.mark.spec("OIDC Registration", "2")
+def test_the_max_age_of_a_client_counts_where_a_request_says_none() -> None:
+    impatient = {**CLIENTS, "app": replace(CLIENTS["app"], default_max_age=60)}
+    rules = replace(RULES, clients=impatient)
+    assert read(rules=rules).max_age == 60
+    assert read({"max_age": "5"}, rules).max_age == 5
+    assert read({"max_age": "0"}, rules).max_age == 0
 
 
 def test_a_login_hint_is_cut_before_it_is_shown() -> None:

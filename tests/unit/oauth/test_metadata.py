@@ -64,6 +64,14 @@ def test_everything_that_must_be_there_is_there() -> None:
     )
 
 
+@pytest.mark.covers("R-105")
+@pytest.mark.spec("RFC 8414", "2")
+def test_where_clients_register_is_told_only_where_they_may() -> None:
+    assert "registration_endpoint" not in document()
+    served = Served(issuer=ISSUER, grant_types=(), signing_algorithms=("RS256",), registration=True)
+    assert json.loads(discovery_document(served))["registration_endpoint"] == ISSUER + "/register"
+
+
 @pytest.mark.spec("RFC 8414", "2")
 def test_clients_authenticate_everywhere_as_at_the_token_endpoint() -> None:
     """Only that introspection is nothing for a client that can prove nothing."""

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from storage.base import Document, NotFound, StorageError
-from storage.kinds import GRANTS, KEY_RINGS
+from storage.kinds import GRANTS, KEY_RINGS, REGISTERED_CLIENTS
 from storage.kubernetes import crds
 from storage.kubernetes.errors import Forbidden, Unavailable
 from storage.kubernetes.resources import STATE, VERSION, Resource
 from storage.kubernetes.wire import JSON, Body
-from tests.storage.harness import grant, ring
+from tests.storage.harness import grant, registered_client, ring
 
 Schema = Mapping[str, Any]
 
@@ -23,7 +23,11 @@ NAMES = [manifest.name for manifest in crds.manifests()]
 LOADED: Mapping[str, Mapping[str, Any]] = {
     manifest.name: yaml.safe_load(manifest.text) for manifest in crds.manifests()
 }
-SEALED_KINDS = ["refreshgrants.state.kube-idp.dev", "signingkeyrings.state.kube-idp.dev"]
+SEALED_KINDS = [
+    "refreshgrants.state.kube-idp.dev",
+    "registeredclients.state.kube-idp.dev",
+    "signingkeyrings.state.kube-idp.dev",
+]
 
 
 def schema_of(name: str) -> Schema:
@@ -56,6 +60,7 @@ def test_there_is_one_file_for_each_kind_named_as_its_definition_is() -> None:
         "localusers.kube-idp.dev",
         "oidcclients.kube-idp.dev",
         "refreshgrants.state.kube-idp.dev",
+        "registeredclients.state.kube-idp.dev",
         "signingkeyrings.state.kube-idp.dev",
         "usedassertions.state.kube-idp.dev",
         "userstates.state.kube-idp.dev",
@@ -123,7 +128,7 @@ def test_only_what_people_write_has_a_status_and_a_category() -> None:
 
 def test_short_names_are_one_each() -> None:
     short = [name for loaded in LOADED.values() for name in loaded["spec"]["names"]["shortNames"]]
-    assert short == ["idc", "lu", "oc", "rg", "skr", "ua", "ust"]
+    assert short == ["idc", "lu", "oc", "rg", "regc", "skr", "ua", "ust"]
 
 
 @pytest.mark.parametrize("name", SEALED_KINDS)
@@ -155,6 +160,10 @@ def test_conditions_have_the_standard_shape(name: str) -> None:
     [
         (STATE[GRANTS.name], GRANTS.columns(grant())),
         (STATE[KEY_RINGS.name], KEY_RINGS.columns(ring())),
+        (
+            STATE[REGISTERED_CLIENTS.name],
+            REGISTERED_CLIENTS.columns(registered_client()),
+        ),
     ],
     ids=lambda value: value.plural if isinstance(value, Resource) else "",
 )
@@ -240,6 +249,10 @@ FIELDS = {
     "refreshgrants.state.kube-idp.dev": (
         1,
         "spec.clientID spec.connector spec.ended spec.expires spec.lastUsed spec.sealed spec.user",
+    ),
+    "registeredclients.state.kube-idp.dev": (
+        1,
+        "spec.authMethod spec.clientName spec.redirectURIs spec.sealed",
     ),
     "signingkeyrings.state.kube-idp.dev": (
         1,

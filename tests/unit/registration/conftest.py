@@ -1,0 +1,8 @@
+"""Fixtures: the backend of asynchronous tests."""
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
