@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from idp.keys import base64url, strict_json
+from idp import strict_json
+from idp.keys import base64url
 from idp.keys.errors import TokenMalformed
 
 MAX_LENGTH = 16 * 1024
