@@ -44,12 +44,21 @@ class Fields:
         """Take a whole number."""
         return self._take(key, int, default)
 
-    def texts(self, key: str, default: list[Any] | None = None) -> tuple[str, ...]:
+    def texts(self, key: str, default: list[str] | None = None) -> tuple[str, ...]:
         """Take a list of strings."""
         values = self._take(key, list, default)
-        if not all(type(value) is str for value in values):
+        if not _are_texts(values):
             raise TypeError(f"{key} is not a list of strings")
         return tuple(values)
+
+    def named_texts(self, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """Take a list of pairs of a name and a list of strings; none when it is missing."""
+        values = self._take(key, list, [])
+        for pair in values:
+            is_pair = type(pair) is list and [type(part) for part in pair] == [str, list]
+            if not is_pair or not _are_texts(pair[1]):
+                raise TypeError(f"{key} is not a list of names with lists of strings")
+        return tuple((name, tuple(texts)) for name, texts in values)
 
     def pairs(self, key: str) -> tuple[tuple[int, int], ...]:
         """Take a list of pairs of whole numbers; none when it is missing."""
@@ -98,6 +107,10 @@ class Fields:
     def rest(self) -> dict[str, Any]:
         """Return the fields that nobody took."""
         return self._body
+
+
+def _are_texts(values: list[Any]) -> bool:
+    return all(type(value) is str for value in values)
 
 
 def write_instant(at: datetime) -> str:

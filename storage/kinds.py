@@ -141,6 +141,7 @@ def _write_grant(grant: Grant) -> dict[str, Any]:
         "refresh": None if grant.refresh is None else _write_refresh(grant.refresh),
         "ended_at": write_instant_if_any(grant.ended_at),
         **_write_session(grant),
+        **_write_claims(grant),
     }
 
 
@@ -152,6 +153,16 @@ def _write_session(grant: Grant) -> dict[str, Any]:
         "session_state": None if state is None else _write_session_state(state),
         "acr": grant.acr,
         "amr": grant.amr,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _write_claims(grant: Grant) -> dict[str, Any]:
+    """Return what few grants have: more than the usual to say of a person."""
+    fields = {
+        "claims": grant.claims,
+        "asked_for_id_token": grant.asked_for_id_token,
+        "asked_for_userinfo": grant.asked_for_userinfo,
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -186,6 +197,9 @@ def _read_grant(name: str, fields: Fields) -> Grant:
         session_state=None if session_state is None else _read_session_state(session_state),
         acr=fields.text("acr", ""),
         amr=fields.texts("amr", []),
+        claims=fields.named_texts("claims"),
+        asked_for_id_token=fields.texts("asked_for_id_token", []),
+        asked_for_userinfo=fields.texts("asked_for_userinfo", []),
         unknown=fields.rest(),
     )
 

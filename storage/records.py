@@ -114,7 +114,9 @@ class Grant:
 
     The seed never leaves the sealed part: the code and every refresh token are computed from it, so
     none of them is stored. `expires_at` is when the record may be swept away. `ended_at` marks a
-    revoked grant, which stays as a tombstone until then.
+    revoked grant, which stays as a tombstone until then. `claims` is what the connector said of the
+    person besides, as pairs of a claim's name and its values; the client asked for the claims in
+    `asked_for_id_token` and `asked_for_userinfo` by name, whatever the scopes.
 
     `session` names the grant that began the browser's session, "" where there is none; that grant
     has the `session_state`. `acr` and `amr` say how the person signed in (OIDC Core section 2).
@@ -146,6 +148,9 @@ class Grant:
     session_state: SessionState | None = None
     acr: str = ""
     amr: tuple[str, ...] = ()
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    asked_for_id_token: tuple[str, ...] = ()
+    asked_for_userinfo: tuple[str, ...] = ()
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -21,6 +21,9 @@ OfflineAccess = Literal["requested", "always", "never"]
 NO_END: Final = timedelta.max
 """The lifetime of a refresh token that never runs out."""
 
+IdTokenClaims = Literal["all", "minimal"]
+"""Whether claims of scopes are in the ID token as well as at userinfo, or at userinfo only."""
+
 
 def secret_hash(secret: str) -> bytes:
     """Return what is kept of a client secret.
@@ -112,6 +115,19 @@ class ClientLinks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRules:
+    """What a client is told of people: `idTokenClaims`, `groupsFilter`, `groupsPrefix`.
+
+    `groups_filter` are names of groups, or beginnings of names with a `*` behind; none lets every
+    group through. `groups_prefix` is put before the name of each group that is told.
+    """
+
+    id_token_claims: IdTokenClaims = "all"  # noqa: S105 - which claims, and no token
+    groups_filter: tuple[str, ...] = ()
+    groups_prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """A registered client.
 
@@ -132,6 +148,7 @@ class Client:
     credentials_groups: tuple[str, ...] = ()
     disabled: bool = False
     allowed: Allowed = Allowed()
+    claims: ClaimRules = ClaimRules()
     tokens: TokenRules = TokenRules()
     pkce_required: bool | None = None
     default_max_age: int | None = None

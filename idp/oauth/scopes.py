@@ -10,14 +10,16 @@ OPENID = "openid"
 EMAIL = "email"
 PROFILE = "profile"
 GROUPS = "groups"
+ADDRESS = "address"
+PHONE = "phone"
 OFFLINE_ACCESS = "offline_access"
 FEDERATED_ID = "federated:id"
 AUDIENCE_PREFIX = "audience:server:client_id:"
 
 ADVERTISED = (OPENID, EMAIL, GROUPS, PROFILE, OFFLINE_ACCESS)
-"""What discovery lists: only what any client may ask for."""
+"""What discovery lists in any case: only what any client may ask for."""
 
-_KNOWN = frozenset((*ADVERTISED, FEDERATED_ID))
+_KNOWN = frozenset((*ADVERTISED, ADDRESS, PHONE, FEDERATED_ID))
 _LONGEST = 1024
 # scope-token of RFC 6749 section 3.3: printable ASCII without space, quotation mark, backslash.
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
@@ -74,11 +76,12 @@ def _check(scope: str, *, client: Client, clients: Clients) -> None:
     """Raise InvalidScope for a scope, or an audience, that the client may not have."""
     if scope.startswith(AUDIENCE_PREFIX):
         _check_trust(scope.removeprefix(AUDIENCE_PREFIX), client=client, clients=clients)
-    elif not _may_have(client, scope):
+    elif not may_have(client, scope):
         raise InvalidScope(f"This client may not have the scope {scope}.")
 
 
-def _may_have(client: Client, scope: str) -> bool:
+def may_have(client: Client, scope: str) -> bool:
+    """Return whether a client may ask for a scope that is served."""
     if not client.allowed.scopes or scope in client.allowed.scopes:
         return True
     return scope == OFFLINE_ACCESS and client.tokens.offline_access == "always"
@@ -95,6 +98,11 @@ def _check_trust(peer: str, *, client: Client, clients: Clients) -> None:
         )
     if client.allowed.audiences and peer not in client.allowed.audiences:
         raise InvalidScope(f"This client may not ask for the audience {peer[:100]}.")
+    if other.claims.groups_prefix != client.claims.groups_prefix:
+        raise InvalidScope(
+            f"The clients {peer[:100]} and {client.id} differ in their groupsPrefix: no token can"
+            " be for both, as each would take the groups in it for others."
+        )
 
 
 def narrow_scope(text: str | None, granted: tuple[str, ...]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from idp.keys.client_keys import CLIENT_ALGORITHMS, KeySetUnusable, key_set_text
-from idp.keys.strict_json import parse_object
+from idp.strict_json import parse_object
 from idp.oauth.client import PRIVATE_KEY_JWT
 from idp.oauth.errors import (
     InvalidClientMetadata,

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from idp.keys.strict_json import parse_object
+from idp.strict_json import parse_object
 from idp.oauth.errors import InvalidRequest
 from idp.web.forms import read_stream
 

@@ -54,7 +54,7 @@ def rings(backend: Backend, *, key: bytes = KEY, issuer: str = ISSUER) -> Collec
 
 
 def grant(name: str = "g1", **changes: Any) -> Grant:
-    """Return a grant with something in every field that may be empty, bar the last three."""
+    """Return a grant with something in every field, bar what happens to it after the login."""
     return replace(
         Grant(
             name=name,
@@ -76,6 +76,9 @@ def grant(name: str = "g1", **changes: Any) -> Grant:
             authenticated_at=NOW - timedelta(seconds=1),
             code_expires_at=NOW + timedelta(seconds=60),
             expires_at=NOW + timedelta(days=30),
+            claims=(("department", ("engineering", "research")), ("address.locality", ("Köln",))),
+            asked_for_id_token=("department",),
+            asked_for_userinfo=("address",),
         ),
         **changes,
     )

@@ -79,6 +79,9 @@ ANY_GRANT = st.builds(
     ended_at=st.none() | TIMES,
     session_state=st.none() | SESSION,
     amr=TEXTS,
+    claims=st.lists(st.tuples(st.text(), TEXTS), max_size=3).map(tuple),
+    asked_for_id_token=TEXTS,
+    asked_for_userinfo=TEXTS,
     unknown=UNKNOWN,
 )
 ANY_KEY = st.builds(
@@ -145,6 +148,33 @@ def test_a_grant_of_an_older_server_has_no_session() -> None:
     body = GRANTS.encode(grant())[1]
     assert not body.keys() & {"session", "session_state", "acr", "amr"}
     assert GRANTS.decode("g1", json.loads(json.dumps(body))) == grant()
+
+
+def test_a_grant_of_an_older_server_has_what_is_new_by_default() -> None:
+    body = GRANTS.encode(grant())[1]
+    for name in ("claims", "asked_for_id_token", "asked_for_userinfo"):
+        del body[name]
+    nothing = grant(claims=(), asked_for_id_token=(), asked_for_userinfo=())
+    assert GRANTS.decode("g1", json.loads(json.dumps(body))) == nothing
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("claims", {"department": ["x"]}),
+        ("claims", ["department"]),
+        ("claims", [["department"]]),
+        ("claims", [["department", "x"]]),
+        ("claims", [["department", [1]]]),
+        ("claims", [[1, ["x"]]]),
+        ("asked_for_id_token", ["email", None]),
+        ("asked_for_userinfo", "email"),
+    ],
+)
+def test_a_grant_whose_claims_are_of_another_shape_is_unreadable(field: str, value: object) -> None:
+    body = {**GRANTS.encode(grant())[1], field: value}
+    with pytest.raises(Unreadable, match=field):
+        GRANTS.decode("g1", json.loads(json.dumps(body)))
 
 
 def test_the_user_column_is_the_best_name_there_is() -> None:

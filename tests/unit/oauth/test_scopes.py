@@ -80,7 +80,7 @@ def test_no_scope_is_no_scope(text: str | None) -> None:
         ("openid email", ("openid", "email")),
         (" openid   email ", ("openid", "email")),
         ("email openid email", ("email", "openid")),
-        ("openid address phone x y:z", ("openid",)),
+        ("openid address phone x y:z", ("openid", "address", "phone")),
         ("OPENID Email", ()),
         ("openid federated:id", ("openid", FEDERATED_ID)),
         (" ".join(ADVERTISED), ADVERTISED),
