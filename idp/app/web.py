@@ -202,6 +202,7 @@ def _login_parts(
     )
     finisher = LoginFinisher(
         grants=core.grants,
+        clients=core.clients,
         handles=Handles(core.sealing),
         issuer=tokens,
         clock=outside.clock,
@@ -213,7 +214,6 @@ def _login_parts(
         audit=core.audit,
         on_created=core.recent.put,
         standings=core.standings,
-        clients=core.clients,
         sessions=None if sessions is None else sessions.keeper,
     )
     form = LoginForm(

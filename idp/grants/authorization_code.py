@@ -9,6 +9,7 @@ from idp.grants.lookup import GrantLookup
 from idp.log import AuditLog
 from idp.oauth.client import Client
 from idp.oauth.errors import InvalidGrant
+from idp.oauth.groups import audience_of
 from idp.oauth.params import Parameters
 from idp.oauth.pkce import check_verifier
 from idp.tokens.authorization import authorization_of
@@ -82,7 +83,7 @@ class AuthorizationCodeGrant:
             self.logins.check(
                 stored.record, client, scopes=stored.record.scopes, refusal=_refusal()
             )
-            return await self._spend(stored)
+            return await self._spend(stored, client)
         except SealUnknown as error:
             raise key_is_away(error) from error
         except (NotFound, Unreadable):
@@ -120,7 +121,7 @@ class AuthorizationCodeGrant:
             raise
         return spent.record
 
-    async def _spend(self, stored: Stored[Grant]) -> TokenSet:
+    async def _spend(self, stored: Stored[Grant], client: Client) -> TokenSet:
         spent = await self._spent(stored)
         if spent.ended_at is not None:
             self.audit("code_replayed", grant=spent.name, client=spent.client_id)
@@ -131,4 +132,6 @@ class AuthorizationCodeGrant:
                 spent.name, spent.refresh.generation, spent.seed
             )
         self.audit("tokens_issued", grant=spent.name, client=spent.client_id, by="code")
-        return self.issuer.issue(authorization_of(spent, spent.scopes), refresh_token=refresh_token)
+        audience = audience_of(client, spent.scopes, self.logins.clients)
+        authorization = authorization_of(spent, spent.scopes, audience)
+        return self.issuer.issue(authorization, refresh_token=refresh_token)

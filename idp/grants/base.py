@@ -15,7 +15,7 @@ from idp.oauth.scopes import check_granted
 from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import Authorization
 from idp.tokens.issue import TokenIssuer, TokenSet
-from idp.tokens.size import TokenTooLarge, check_id_token
+from idp.tokens.size import TokenTooLarge, check_tokens
 from storage.base import SealUnknown, StorageUnavailable
 from storage.records import Grant
 
@@ -42,16 +42,16 @@ class GrantHandler(Protocol):
 
 
 def check_size(issuer: TokenIssuer, authorization: Authorization) -> None:
-    """Refuse an ID token that no header could carry. Raises InvalidScope.
+    """Refuse tokens that no header could carry. Raises InvalidScope.
 
     At login this is a page; groups may also grow between a login and a refresh.
     """
     try:
-        check_id_token(issuer, authorization)
+        check_tokens(issuer, authorization)
     except TokenTooLarge as error:
         raise InvalidScope(
-            f"The ID token would have {error.size} bytes with {error.groups} groups, more than"
-            " applications accept. Ask an administrator to limit the groups."
+            f"A token would have {error.size} bytes with {error.groups} groups, more than"
+            " applications accept. Ask an administrator to limit the groups and claims in tokens."
         ) from None
 
 

@@ -15,7 +15,7 @@ from idp.oauth.client import Client
 from idp.oauth.errors import InvalidGrant, InvalidToken
 from idp.oauth.introspection import ACCESS_TOKEN, INACTIVE, REFRESH_TOKEN, active, may_see
 from idp.tokens.access import AccessTokens
-from idp.tokens.authorization import authorization_of
+from idp.tokens.authorization import identity_of, person_of
 from idp.tokens.refresh import RefreshPolicy, Verdict, judge
 from storage.base import StorageUnavailable
 from storage.records import Grant
@@ -64,7 +64,7 @@ class Introspection:
     def _claims(self, grant: Grant, verdict: Verdict, policy: RefreshPolicy) -> Claims:
         """Return what a refresh token would say of itself if it had claims."""
         claims: Claims = {
-            **person_claims(authorization_of(grant, grant.scopes).person, grant.scopes),
+            **person_claims(person_of(identity_of(grant), grant.connector_id), grant.scopes),
             "iss": self.issuer,
             "aud": self.issuer,
             "client_id": grant.client_id,

@@ -16,9 +16,16 @@ from idp.grants.lookup import GrantLookup
 from idp.log import AuditLog
 from idp.oauth.client import Client
 from idp.oauth.errors import InvalidGrant, TemporarilyUnavailable
+from idp.oauth.groups import Audience, audience_of
 from idp.oauth.params import Parameters
 from idp.oauth.scopes import narrow_scope
-from idp.tokens.authorization import authorization_of, identity_of, needed_of
+from idp.tokens.authorization import (
+    Authorization,
+    asked_in,
+    authorization_of,
+    identity_of,
+    needed_of,
+)
 from idp.tokens.issue import TokenIssuer, TokenSet
 from idp.tokens.refresh import RefreshPolicy, Verdict, advance, judge
 from storage.base import NotFound, SealUnknown, StorageUnavailable, Unreadable
@@ -29,6 +36,20 @@ from storage.records import Grant
 def _refusal() -> InvalidGrant:
     """Return the one answer to every refresh token that is not good."""
     return InvalidGrant("The refresh token is expired, revoked or not valid. Sign in again.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Use:
+    """One use of a refresh token: which generation, for whom, and for what."""
+
+    generation: int
+    scopes: tuple[str, ...]
+    audience: Audience
+    policy: RefreshPolicy
+
+    def authorization(self, grant: Grant) -> Authorization:
+        """Return what may be issued for the grant."""
+        return authorization_of(grant, self.scopes, self.audience)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,32 +79,32 @@ class RefreshTokenGrant:
                 raise _refusal()
             scopes = narrow_scope(form.get("scope"), stored.record.scopes)
             self.logins.check(stored.record, client, scopes=scopes, refusal=_refusal())
-            policy = self.policy.of(client.tokens)
-            grant = await self._renew(stored, generation, scopes, policy)
+            use = _Use(
+                generation=generation,
+                scopes=scopes,
+                audience=audience_of(client, scopes, self.logins.clients),
+                policy=self.policy.of(client.tokens),
+            )
+            grant = await self._renew(stored, use)
         except SealUnknown as error:
             raise key_is_away(error) from error
         except (NotFound, Unreadable):
             raise _refusal() from None
         except StorageUnavailable as error:
             raise store_is_away(error) from error
-        return self._answer(grant, scopes)
+        return self._answer(grant, use)
 
-    async def _renew(
-        self,
-        stored: Stored[Grant],
-        generation: int,
-        scopes: tuple[str, ...],
-        policy: RefreshPolicy,
-    ) -> Grant:
-        now = self.clock()
+    async def _renew(self, stored: Stored[Grant], use: "_Use") -> Grant:
+        now, generation, policy = self.clock(), use.generation, use.policy
         verdict = judge(stored.record, generation, now, policy)
         if verdict in (Verdict.ENDED, Verdict.EXPIRED):
             raise _refusal()
         if verdict is Verdict.GRACE:
             # Whoever spent this generation asked the connector less than a minute ago.
             return stored.record
-        identity = await self._identity_now(stored.record, verdict)
-        self._check_size(advance(stored.record, generation, identity, now, policy), scopes)
+        identity = await self._identity_now(stored.record, verdict, use.audience.client)
+        following = advance(stored.record, generation, identity, now, policy)
+        check_size(self.issuer, use.authorization(following))
         renewed = await self.lookup.grants.update(
             stored, lambda grant: advance(grant, generation, identity, now, policy)
         )
@@ -96,10 +117,7 @@ class RefreshTokenGrant:
             self.audit("refresh_token_from_the_future", grant=stored.record.name)
         return renewed.record
 
-    def _check_size(self, grant: Grant, scopes: tuple[str, ...]) -> None:
-        check_size(self.issuer, authorization_of(grant, scopes))
-
-    async def _identity_now(self, grant: Grant, verdict: Verdict) -> Identity:
+    async def _identity_now(self, grant: Grant, verdict: Verdict, client: Client) -> Identity:
         """Return the person as they are now (a reused token is not worth asking for)."""
         known = identity_of(grant)
         if verdict is Verdict.REUSED:
@@ -109,7 +127,8 @@ class RefreshTokenGrant:
             self.audit("refresh_connector_missing", grant=grant.name, connector=grant.connector_id)
             raise _refusal()
         try:
-            return needed_of(await connector.refresh(known), grant.scopes)
+            now_known = await connector.refresh(known)
+            return needed_of(now_known, grant.scopes, asked_in(grant), client)
         except IdentityGone:
             self.audit("refresh_identity_gone", grant=grant.name, connector=grant.connector_id)
             raise _refusal() from None
@@ -118,10 +137,10 @@ class RefreshTokenGrant:
                 "The source of users does not answer. Nothing was spent: try again.", RETRY_AFTER
             ) from error
 
-    def _answer(self, grant: Grant, scopes: tuple[str, ...]) -> TokenSet:
+    def _answer(self, grant: Grant, use: "_Use") -> TokenSet:
         state = grant.refresh
         if state is None:
             raise _refusal()
         token = self.lookup.handles.refresh_token(grant.name, state.generation, grant.seed)
         self.audit("tokens_issued", grant=grant.name, client=grant.client_id, by="refresh")
-        return self.issuer.issue(authorization_of(grant, scopes), refresh_token=token)
+        return self.issuer.issue(use.authorization(grant), refresh_token=token)

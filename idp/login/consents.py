@@ -14,7 +14,10 @@ from idp.clock import Clock
 from idp.log import log_event
 from idp.login.state import ApprovalState
 from idp.oauth import prompt
+from idp.oauth.claim_names import scope_of
+from idp.oauth.client import Client
 from idp.oauth.scopes import OPENID
+from idp.tokens.authorization import asked_of
 from storage.base import AlreadyExists, NotFound, StorageError, StorageUnavailable, Unreadable
 from storage.collection import Collection, Stored
 from storage.persons import person_key
@@ -35,17 +38,30 @@ class Wish:
 
     client_id: str
     scopes: tuple[str, ...]
+    claims: tuple[str, ...] = ()
 
     def covered_by(self, consent: Consent) -> bool:
         """Return whether the person has allowed all of it."""
-        return consent.client_id == self.client_id and set(self.scopes) <= set(consent.scopes)
+        return (
+            consent.client_id == self.client_id
+            and set(self.scopes) <= set(consent.scopes)
+            and all(
+                claim in consent.claims or scope_of(claim) in consent.scopes
+                for claim in self.claims
+            )
+        )
 
 
-def wish_of(approval: ApprovalState) -> Wish:
-    """Return what a request asks for. That somebody signs in at all goes without a word of it."""
+def wish_of(approval: ApprovalState, client: Client) -> Wish:
+    """Return what a request asks for. That somebody signs in at all goes without a word of it.
+
+    Of what it asks for by name there is as much as the client will get, and no scope of it brings.
+    """
     request = approval.login.request
     scopes = tuple(scope for scope in request.scopes if scope != OPENID)
-    return Wish(request.target.client_id, scopes)
+    asked = asked_of(request.claims, approval.identity, request.scopes, client)
+    claims = sorted(claim for claim in asked.names if scope_of(claim) not in scopes)
+    return Wish(client.id, scopes, tuple(claims))
 
 
 def with_consent(state: UserState, wish: Wish, now: datetime) -> UserState:
@@ -53,10 +69,11 @@ def with_consent(state: UserState, wish: Wish, now: datetime) -> UserState:
     known = next((each for each in state.consents if each.client_id == wish.client_id), None)
     if known is not None and wish.covered_by(known):
         return state
-    before = () if known is None else known.scopes
-    consent = Consent(
-        client_id=wish.client_id,
-        scopes=tuple(dict.fromkeys((*before, *wish.scopes))),
+    consent = known or Consent(client_id=wish.client_id, scopes=(), granted_at=now)
+    consent = replace(
+        consent,
+        scopes=tuple(dict.fromkeys((*consent.scopes, *wish.scopes))),
+        claims=tuple(dict.fromkeys((*consent.claims, *wish.claims))),
         granted_at=now,
     )
     others = [each for each in state.consents if each.client_id != wish.client_id]
@@ -76,7 +93,7 @@ class Consents:
     states: Collection[UserState]
     clock: Clock
 
-    async def cover(self, approval: ApprovalState) -> bool:
+    async def cover(self, approval: ApprovalState, wish: Wish) -> bool:
         """Return whether the person has allowed before what is asked now.
 
         If nobody can say, they are asked. Where that is forbidden, raises StorageUnavailable.
@@ -90,10 +107,9 @@ class Consents:
             return False
         if stored is None:
             return False
-        wish = wish_of(approval)
         return any(wish.covered_by(each) for each in stored.record.consents)
 
-    async def remember(self, approval: ApprovalState) -> None:
+    async def remember(self, approval: ApprovalState, wish: Wish) -> None:
         """Note what the person has just allowed, with at most one write.
 
         If that fails they are asked again next time, and signed in all the same.
@@ -102,7 +118,7 @@ class Consents:
         if max(len(connector_id), len(identity.user_id)) > _LONGEST_ID:
             return
         try:
-            await self._remember(connector_id, identity, wish_of(approval))
+            await self._remember(connector_id, identity, wish)
         except (StorageError, ValueError) as error:
             log_event(_log, logging.WARNING, "consent_not_remembered", problem=str(error))
 

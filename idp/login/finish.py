@@ -1,7 +1,7 @@
 """The end of a login: the first and only write, and what the client is answered."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from connectors.base import AccountLocked, Identity, Refreshable
@@ -13,17 +13,24 @@ from idp.login.sessions import Reference
 from idp.login.state import ApprovalState, LoginState
 from idp.oauth.authorize import Refused, Target, check_target
 from idp.oauth.client import Client, Clients
-from idp.oauth.errors import LoginRequired, OAuthError
+from idp.oauth.errors import LoginRequired, OAuthError, UnmetAuthenticationRequirements
+from idp.oauth.groups import Audience, audience_of
 from idp.oauth.policies import REFRESH_TOKEN, check_login, may_use
-from idp.oauth.response_types import CODE, ID_TOKEN, carries_tokens, has
+from idp.oauth.response_types import CODE, ID_TOKEN, carries_tokens, gives_access_token, has
 from idp.oauth.scopes import OFFLINE_ACCESS
 from idp.oauth.standing import Standings, login_counts
-from idp.tokens.authorization import authorization_of, person_of
+from idp.tokens.authorization import (
+    Authorization,
+    asked_of,
+    authorization_of,
+    needed_of,
+    person_of,
+)
 from idp.tokens.code import first_refresh_state
 from idp.tokens.front_channel import front_channel_answer
 from idp.tokens.issue import TokenIssuer
 from idp.tokens.refresh import RefreshPolicy, kept_until
-from idp.tokens.size import check_id_token
+from idp.tokens.size import check_tokens
 from storage.base import AlreadyExists
 from storage.collection import Collection, Stored
 from storage.records import Grant
@@ -74,12 +81,13 @@ class LoginFinisher:
         """Store the grant and return the answer with what it gives.
 
         `reference` is what the browser holds of a session, `session` its record where that was
-        read just now. Raises AccountLocked, Refused when the person is not the one that
-        `id_token_hint` names or the client may no longer have what it asked for, Untrusted when it
-        is gone, TokenTooLarge before anything is written, AlreadyUsed when the same form was
-        finished and used before, SessionOver, StorageUnavailable.
+        read just now. Raises AccountLocked, Refused when the person is not the one that the request
+        names or the client may no longer have what it asked for, Untrusted when it is gone,
+        TokenTooLarge before anything is written, AlreadyUsed when the same form was finished and
+        used before, SessionOver, StorageUnavailable.
         """
         grant = self.check(approval)
+        audience = self._audience(approval.login)
         grant, reference = await self._placed(grant, approval, reference, session)
         try:
             created = await self.grants.create(grant)
@@ -91,16 +99,18 @@ class LoginFinisher:
         else:
             self.on_created(created)
             self._tell(approval, grant)
-        return Finished(approval.login.request.target, self._answer(approval, grant), reference)
+        answer = self._answer(approval, audience, grant)
+        return Finished(approval.login.request.target, answer, reference)
 
     def check(self, approval: ApprovalState) -> Grant:
         """Return the grant that would be stored. Raises as `finish`, and writes nothing."""
         state, identity = approval.login, approval.identity
         client = self._client(state)
         self._check_standing(state, identity, approval.authenticated_at)
-        self._check_hint(state, identity)
+        self._check_subject(state, identity)
+        self._check_acr(approval)
         grant = self._new_grant(approval, client)
-        self._check_size(grant)
+        self._check_size(self._authorization(state, self._audience(state), grant))
         return grant
 
     async def _placed(
@@ -131,11 +141,13 @@ class LoginFinisher:
             by="session" if approval.session else "sign_in",
         )
 
-    def _answer(self, approval: ApprovalState, grant: Grant) -> Mapping[str, str]:
+    def _answer(
+        self, approval: ApprovalState, audience: Audience, grant: Grant
+    ) -> Mapping[str, str]:
         response_type = approval.login.request.response_type
         answer = front_channel_answer(
             self.issuer,
-            authorization_of(grant, grant.scopes),
+            self._authorization(approval.login, audience, grant),
             response_type=response_type,
             code=self.handles.code(grant.name, grant.seed),
         )
@@ -164,6 +176,11 @@ class LoginFinisher:
             raise Refused(target, error) from None
         return client
 
+    def _audience(self, state: LoginState) -> Audience:
+        """Return for whom the tokens are; the client was checked."""
+        client = self.clients[state.request.target.client_id]
+        return audience_of(client, state.request.scopes, self.clients)
+
     def _check_standing(
         self, state: LoginState, identity: Identity, authenticated_at: datetime
     ) -> None:
@@ -178,18 +195,38 @@ class LoginFinisher:
             self.audit("login_of_locked_user", connector=connector_id, user=user_id)
             raise AccountLocked("an administrator has locked the person")
 
-    def _check_hint(self, state: LoginState, identity: Identity) -> None:
-        hinted = state.request.hinted_subject
-        if hinted and hinted != person_of(identity, state.connector_id).subject:
+    def _check_subject(self, state: LoginState, identity: Identity) -> None:
+        """Check that the right person signed in (OIDC Core sections 3.1.2.2 and 5.5.1)."""
+        if not state.request.admits(person_of(identity, state.connector_id).subject):
             raise Refused(
                 state.request.target,
-                LoginRequired("Somebody else signed in than id_token_hint names."),
+                LoginRequired("Somebody else signed in than id_token_hint or claims names."),
             )
 
-    def _check_size(self, grant: Grant) -> None:
-        size = check_id_token(self.issuer, authorization_of(grant, grant.scopes))
+    def _check_acr(self, approval: ApprovalState) -> None:
+        """Check that the person signed in well enough (OIDC Core section 5.5.1.1)."""
+        request = approval.login.request
+        if not request.claims.is_met_by(approval.method.acr):
+            raise Refused(
+                request.target,
+                UnmetAuthenticationRequirements("The person signed in by other means than asked."),
+            )
+
+    def _authorization(self, state: LoginState, audience: Audience, grant: Grant) -> Authorization:
+        """Return what the grant gives at once.
+
+        Where no access token leads to userinfo, the ID token tells what the scopes grant in any
+        case (OIDC Core section 5.4).
+        """
+        authorization = authorization_of(grant, grant.scopes, audience)
+        if gives_access_token(state.request.response_type):
+            return authorization
+        return replace(authorization, id_token_claims="all")  # noqa: S106 - no token
+
+    def _check_size(self, authorization: Authorization) -> None:
+        size = check_tokens(self.issuer, authorization)
         if size.deserves_warning:
-            self.audit("id_token_large", client=grant.client_id, bytes=size.size)
+            self.audit("id_token_large", client=authorization.client_id, bytes=size.size)
 
     def _new_grant(self, approval: ApprovalState, client: Client) -> Grant:
         now = self.clock()
@@ -199,6 +236,8 @@ class LoginFinisher:
         scopes = request.scopes
         if not offline:
             scopes = tuple(scope for scope in scopes if scope != OFFLINE_ACCESS)
+        asked = asked_of(request.claims, identity, scopes, client)
+        identity = needed_of(identity, scopes, asked, client)
         # Without a code to redeem there is none that could be: it has run out when it is made.
         code_lives = has(request.response_type, CODE)
         code_expires_at = now + self.code_lifetime if code_lives else now
@@ -228,6 +267,9 @@ class LoginFinisher:
             refresh=first_refresh_state(now) if offline else None,
             acr=approval.method.acr,
             amr=approval.method.amr,
+            claims=identity.claims,
+            asked_for_id_token=asked.id_token,
+            asked_for_userinfo=asked.userinfo,
         )
 
     def _may_refresh(self, state: LoginState, client: Client) -> bool:

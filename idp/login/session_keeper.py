@@ -13,7 +13,6 @@ from idp.login.sessions import (
     reference_to,
 )
 from idp.oauth.client import Clients
-from idp.oauth.scopes import GROUPS
 from idp.oauth.standing import Standings, login_counts
 from idp.tokens.authorization import identity_of
 from idp.tokens.session import begin_session, end_session, join_session, renew_session
@@ -71,18 +70,18 @@ class SessionKeeper:
             return None
         return stored if self._counts(stored.record, reference) else None
 
-    async def person(self, session: Grant, scopes: tuple[str, ...]) -> Identity | None:
+    async def person(self, session: Grant, *, keeps_enough: bool) -> Identity | None:
         """Return whose session it is, as the connector knows them now; None if it does not.
 
-        A connector that cannot be asked again leaves what was known at the sign-in, unless that is
-        less than `scopes` ask for. Raises ConnectorUnavailable.
+        A connector that cannot be asked again leaves what was known at the sign-in, if that
+        `keeps_enough` (`idp.login.sessions`). Raises ConnectorUnavailable.
         """
         known = identity_of(session)
         connector = self.connectors(session.connector_id)
         if connector is None:
             return None
         if not isinstance(connector, Refreshable):
-            return known if GROUPS not in scopes or GROUPS in session.scopes else None
+            return known if keeps_enough else None
         try:
             found = await connector.refresh(known)
         except IdentityGone:

@@ -11,11 +11,18 @@ from datetime import datetime, timedelta
 from idp.clock import epoch_seconds
 from idp.oauth import prompt
 from idp.oauth.authorize import AuthorizationRequest
+from idp.oauth.claim_names import OF_IDENTITY, scope_of
 from idp.oauth.client import Clients
 from idp.oauth.policies import may_sign_in_with
+from idp.oauth.scopes import ADDRESS, GROUPS, PHONE, PROFILE
 from idp.oauth.subject import subject
 from idp.tokens.session import SessionLife
 from storage.records import Grant, SessionState
+
+_SELECTIVE = frozenset((PROFILE, ADDRESS, PHONE, GROUPS))
+"""The scopes of which a grant keeps only what was asked for; names and email it keeps always."""
+
+_ALWAYS_KEPT = OF_IDENTITY - {"groups", "address"}
 
 EVERYBODY = "*"
 """In `ssoSharedWith`: all clients."""
@@ -73,19 +80,38 @@ def stands_in(
 ) -> bool:
     """Return whether a live session may be used for what a client asks, its age left aside.
 
-    Whoever demands another connector, a fresh sign-in, a choice of accounts or somebody else gets
-    the form (OIDC Core section 3.1.2.1).
+    Whoever demands another connector, a fresh sign-in, a choice of accounts, somebody else or
+    another way to sign in gets the form (OIDC Core sections 3.1.2.1 and 5.5.1).
     """
     if request.prompts & {prompt.LOGIN, prompt.SELECT_ACCOUNT}:
         return False
     if request.connector_id not in ("", session.connector_id):
         return False
-    if request.hinted_subject not in ("", subject(session.user_id, session.connector_id)):
+    if not request.admits(subject(session.user_id, session.connector_id)):
+        return False
+    if session.session_state is None or not request.claims.is_met_by(session.session_state.acr):
         return False
     client = clients.get(request.target.client_id)
     if client is None or not may_sign_in_with(client, session.connector_id):
         return False
     return _is_shared(session, request.target.client_id, clients, policy)
+
+
+def keeps_enough(session: Grant, request: AuthorizationRequest, clients: Clients) -> bool:
+    """Return whether the record of a session has all of its person that a request asks for.
+
+    It keeps what its own client was to be told, and only the groups that got through its filter.
+    """
+    first = clients.get(session.client_id)
+    whole_groups = first is not None and not first.claims.groups_filter
+    kept = {scope for scope in session.scopes if scope != GROUPS or whole_groups}
+    named = {*session.asked_for_id_token, *session.asked_for_userinfo}
+    if not whole_groups:
+        named.discard(GROUPS)
+    return _SELECTIVE & set(request.scopes) <= kept and all(
+        scope_of(claim) in kept or claim in named or claim in _ALWAYS_KEPT
+        for claim in request.claims.names
+    )
 
 
 def is_fresh_enough(state: SessionState, max_age: int | None, now: datetime) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from connectors.base import Identity
 from idp.clock import Clock, epoch_seconds
+from idp.oauth.asked_claims import AskedClaims
 from idp.oauth.authentication import UNKNOWN, AuthenticationMethod
 from idp.oauth.authorize import AuthorizationRequest, Target
 from idp.oauth.logout import LogoutRequest
@@ -198,7 +199,14 @@ def _login_members(state: LoginState) -> dict[str, Any]:
         "response_type": request.response_type,
         "connector_id": state.connector_id,
         "grant_name": state.grant_name,
+        "claims": asdict(request.claims),
     }
+
+
+def _read_asked(members: Mapping[str, Any]) -> AskedClaims:
+    """Return what was asked for by name; nothing in a state that an older server sealed."""
+    lists = {name: tuple(value) for name, value in members.items() if isinstance(value, list)}
+    return AskedClaims(**{**members, **lists})
 
 
 def _read_login(members: Mapping[str, Any]) -> LoginState:
@@ -219,6 +227,7 @@ def _read_login(members: Mapping[str, Any]) -> LoginState:
         hinted_subject=members["hinted_subject"],
         connector_id=members["connector_id"],
         response_type=members.get("response_type", CODE),
+        claims=_read_asked(members.get("claims", {})),
     )
     return LoginState(
         request=request,

@@ -9,6 +9,8 @@ error that becomes a redirect. The order of the checks is the order of the lines
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from idp.oauth.asked_claims import NOTHING_ASKED, AskedClaims, check_places, read_claims
+from idp.oauth.authentication import ACR_VALUES_SUPPORTED
 from idp.oauth.client import Clients
 from idp.oauth.errors import (
     InvalidRequest,
@@ -65,6 +67,11 @@ class AuthorizationRequest:
     hinted_subject: str
     connector_id: str
     response_type: str = CODE
+    claims: AskedClaims = NOTHING_ASKED
+
+    def admits(self, subject: str) -> bool:
+        """Return whether this person's login answers the request (OIDC Core section 3.1.2.2)."""
+        return self.hinted_subject in ("", subject) and self.claims.admits(subject)
 
 
 SubjectOfHint = Callable[[str], str]
@@ -79,6 +86,7 @@ class AuthorizeRules:
     subject_of_hint: SubjectOfHint
     pkce_for_all: bool
     response_types: Sequence[str] = (CODE,)
+    acr_served: Sequence[str] = ACR_VALUES_SUPPORTED
 
 
 def target_of(parameters: Parameters, clients: Clients) -> Target:
@@ -163,6 +171,8 @@ def _read_trusted(
         raise InvalidRequest("This client must use PKCE: send code_challenge with method S256.")
     nonce = parameters.get("nonce") or ""
     check_openid(response_type, openid=OPENID in scope.scopes, nonce=nonce)
+    claims = read_claims(parameters.get("claims"), acr_served=rules.acr_served)
+    check_places(claims, response_type)
     hint = parameters.get("id_token_hint")
     return AuthorizationRequest(
         target=target,
@@ -176,6 +186,7 @@ def _read_trusted(
         hinted_subject="" if hint is None else rules.subject_of_hint(hint),
         connector_id=parameters.get("connector_id") or "",
         response_type=response_type,
+        claims=claims,
     )
 
 

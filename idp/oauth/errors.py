@@ -105,6 +105,12 @@ class ConsentRequired(OAuthError):
     code = "consent_required"
 
 
+class UnmetAuthenticationRequirements(OAuthError):
+    """Nobody can sign in here in the way that is demanded (OIDC Core Error Code 1.0)."""
+
+    code = "unmet_authentication_requirements"
+
+
 class RequestNotSupported(OAuthError):
     """`request` is not served (OIDC Core 3.1.2.6)."""
 

@@ -1,21 +1,24 @@
 """The discovery document (OIDC Discovery section 3, RFC 8414 section 2)."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from idp.oauth import prompt
 from idp.oauth.authentication import ACR_VALUES_SUPPORTED
-from idp.oauth.claims import SUPPORTED
+from idp.oauth.claims import supported_claims
 from idp.oauth.client_auth import CONFIDENTIAL_METHODS, METHODS
 from idp.oauth.response_modes import ResponseMode
 from idp.oauth.response_types import CODE, IMPLICIT, carries_tokens
-from idp.oauth.scopes import ADVERTISED, OFFLINE_ACCESS
+from idp.oauth.scopes import ADDRESS, ADVERTISED, OFFLINE_ACCESS, PHONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What this provider serves: the same values that the routes and handlers are made from."""
+    """What this provider serves: the same values that the routes and handlers are made from.
+
+    `claims` are those beyond name, address and groups that some source of users can tell.
+    """
 
     issuer: str
     grant_types: Sequence[str]
@@ -25,6 +28,7 @@ class Served:
     request_uris: bool = False
     client_algorithms: Sequence[str] = ()
     registration: bool = False
+    claims: Collection[str] = ()
 
     @property
     def all_grant_types(self) -> list[str]:
@@ -51,11 +55,7 @@ def discovery_document(served: Served) -> bytes:
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": sorted(served.signing_algorithms),
         "code_challenge_methods_supported": ["S256"],
-        "scopes_supported": [
-            scope
-            for scope in ADVERTISED
-            if scope != OFFLINE_ACCESS or "refresh_token" in served.grant_types
-        ],
+        "scopes_supported": _scopes(served),
         "token_endpoint_auth_methods_supported": list(METHODS),
         "revocation_endpoint_auth_methods_supported": list(METHODS),
         "introspection_endpoint_auth_methods_supported": list(CONFIDENTIAL_METHODS),
@@ -63,7 +63,7 @@ def discovery_document(served: Served) -> bytes:
             f"{door}_endpoint_auth_signing_alg_values_supported": list(served.client_algorithms)
             for door in ("token", "revocation", "introspection")
         },
-        "claims_supported": [*SUPPORTED, *(["sid"] if served.has_sessions else [])],
+        "claims_supported": _claims(served),
         "claim_types_supported": ["normal"],
         "acr_values_supported": list(ACR_VALUES_SUPPORTED),
         "prompt_values_supported": [
@@ -72,7 +72,8 @@ def discovery_document(served: Served) -> bytes:
             prompt.NONE,
             prompt.SELECT_ACCOUNT,
         ],
-        "claims_parameter_supported": False,
+        "display_values_supported": ["page"],
+        "claims_parameter_supported": True,
         "request_parameter_supported": True,
         "request_uri_parameter_supported": served.request_uris,
         "require_request_uri_registration": True,
@@ -93,3 +94,20 @@ def _session_members(issuer: str) -> dict[str, object]:
         "frontchannel_logout_supported": True,
         "frontchannel_logout_session_supported": True,
     }
+
+
+def _claims(served: Served) -> list[str]:
+    """Return the claims that tokens and userinfo can have here."""
+    return [*supported_claims(served.claims), *(["sid"] if served.has_sessions else [])]
+
+
+def _scopes(served: Served) -> list[str]:
+    """Return the scopes that can come to something here."""
+    scopes = list(ADVERTISED)
+    if "refresh_token" not in served.grant_types:
+        scopes.remove(OFFLINE_ACCESS)
+    if "address" in served.claims:
+        scopes.append(ADDRESS)
+    if "phone_number" in served.claims:
+        scopes.append(PHONE)
+    return scopes

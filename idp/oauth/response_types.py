@@ -42,6 +42,11 @@ def carries_tokens(response_type: str) -> bool:
     return has(response_type, TOKEN) or has(response_type, ID_TOKEN)
 
 
+def gives_access_token(response_type: str) -> bool:
+    """Return whether a type comes to an access token, here or at the token endpoint."""
+    return has(response_type, CODE) or has(response_type, TOKEN)
+
+
 def served_types(configured: Iterable[str]) -> tuple[str, ...]:
     """Return the types that a list of words and types switches on.
 

@@ -110,7 +110,7 @@ class TokenIssuer:
 
     def access_token(self, authorization: Authorization) -> str:
         """Return a signed access token."""
-        return self.signer.sign(self._access_claims(authorization), typ=ACCESS_TOKEN_TYPE)
+        return self.signer.sign(self.access_claims(authorization), typ=ACCESS_TOKEN_TYPE)
 
     def id_token(
         self, authorization: Authorization, *, access_token: str = "", code: str = ""
@@ -127,7 +127,13 @@ class TokenIssuer:
     def id_claims(self, authorization: Authorization) -> Claims:
         """Return the claims of an ID token, all but `at_hash` and `c_hash`."""
         lifetime = self.rules(authorization.client_id).id_token_lifetime or self.lifetime
-        claims = self._common_claims(authorization, int(lifetime.total_seconds()))
+        minimal = authorization.id_token_claims == "minimal"  # noqa: S105 - no token
+        told = person_claims(
+            authorization.person,
+            () if minimal else authorization.scopes,
+            authorization.asked_for_id_token,
+        )
+        claims = self._common_claims(authorization, told, int(lifetime.total_seconds()))
         client_id = authorization.client_id
         others = [peer for peer in authorization.peers if peer != client_id]
         claims["aud"] = [*others, client_id] if others else client_id
@@ -143,13 +149,16 @@ class TokenIssuer:
             claims["amr"] = list(authorization.method.amr)
         return claims
 
-    def _access_claims(self, authorization: Authorization) -> Claims:
-        """Return the claims of an access token (RFC 9068 section 2.2).
+    def access_claims(self, authorization: Authorization) -> Claims:
+        """Return the claims of an access token (RFC 9068 section 2.2), those of userinfo included.
 
         Its audience is this provider and never the client itself: kube-apiserver looks at `aud`
         and not at `typ`, so an access token for a client id would pass for an identity.
         """
-        claims = self._common_claims(authorization, self.expires_in(authorization))
+        told = person_claims(
+            authorization.person, authorization.scopes, authorization.asked_for_userinfo
+        )
+        claims = self._common_claims(authorization, told, self.expires_in(authorization))
         others = [peer for peer in authorization.peers if peer != authorization.client_id]
         claims["aud"] = [self.issuer, *others] if others else self.issuer
         claims["client_id"] = authorization.client_id
@@ -159,11 +168,12 @@ class TokenIssuer:
             claims[GRANT_CLAIM] = authorization.grant_name
         return claims
 
-    def _common_claims(self, authorization: Authorization, lifetime: int) -> Claims:
+    def _common_claims(self, authorization: Authorization, told: Claims, lifetime: int) -> Claims:
+        """Return what both kinds of token say; `told` is of the person and overrides nothing."""
         now = epoch_seconds(self.clock())
         claims: Claims = {
+            **told,
             "iss": self.issuer,
-            **person_claims(authorization.person, authorization.scopes),
             "exp": now + lifetime,
             "iat": now,
             "jti": self.new_id(),

@@ -125,6 +125,7 @@ def advance(
         email=identity.email,
         email_verified=identity.email_verified,
         groups=identity.groups,
+        claims=identity.claims,
         connector_data=identity.connector_data,
         # Who has a session is told of its end: then the record is kept as long as that.
         expires_at=max(

@@ -1,14 +1,17 @@
-"""How large an ID token may grow before it breaks the headers that it travels in.
+"""How large a token may grow before it breaks the headers that it travels in.
 
 Proxies in front of applications and API servers stop at 8 KiB, so a token beyond that is refused
-while nothing is written yet, with a page that names the cause.
+while nothing is written yet, with a page that names the cause. The access token is measured too: it
+carries what userinfo answers.
 """
 
 import json
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from idp.oauth.claims import Claims
+from idp.oauth.scopes import OPENID
 from idp.tokens.authorization import Authorization
 from idp.tokens.issue import TokenIssuer
 
@@ -23,17 +26,17 @@ _NAMES: Final = 700
 
 
 class TokenTooLarge(Exception):
-    """The ID token would not fit into an HTTP header."""
+    """A token would not fit into an HTTP header."""
 
     def __init__(self, size: int, groups: int) -> None:
-        super().__init__(f"the ID token would have {size} bytes with {groups} groups")
+        super().__init__(f"a token would have {size} bytes with {groups} groups")
         self.size = size
         self.groups = groups
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSize:
-    """The bytes that an ID token will have."""
+    """The bytes that the larger of two tokens will have."""
 
     size: int
 
@@ -43,24 +46,29 @@ class TokenSize:
         return self.size > WARN_AT
 
 
-def check_id_token(issuer: TokenIssuer, authorization: Authorization) -> TokenSize:
-    """Return the size of the ID token of an authorization, or a bound where it is surely small.
+def check_tokens(issuer: TokenIssuer, authorization: Authorization) -> TokenSize:
+    """Return the size of the tokens of an authorization, or a bound where they are surely small.
 
-    Raises TokenTooLarge. Nearly everybody's is small, and counting characters is cheaper than
+    Raises TokenTooLarge. Nearly everybody's are small, and counting characters is cheaper than
     making the claims.
     """
     bound = _bound(authorization)
     if bound <= WARN_AT:
         return TokenSize(bound)
-    return measure_id_token(issuer.id_claims(authorization))
+    access = measure_token(issuer.access_claims(authorization))
+    if OPENID not in authorization.scopes:
+        return access
+    return max(access, measure_token(issuer.id_claims(authorization)), key=lambda each: each.size)
 
 
 def _bound(authorization: Authorization) -> int:
-    """Return more bytes than the token can have: four for each character, and some for names."""
+    """Return more bytes than a token can have: four for each character, and some for names."""
     person = authorization.person
     texts = (
         *person.groups,
         *authorization.peers,
+        *authorization.scopes,
+        *chain.from_iterable((name, *values) for name, values in person.claims),
         authorization.client_id,
         authorization.nonce,
         person.subject,
@@ -77,7 +85,7 @@ def _bound(authorization: Authorization) -> int:
     return payload * 4 // 3 + _OVERHEAD
 
 
-def measure_id_token(claims: Claims) -> TokenSize:
+def measure_token(claims: Claims) -> TokenSize:
     """Return the size of the token that these claims become. Raises TokenTooLarge."""
     payload = len(_ENCODER.encode(claims).encode())
     size = payload * 4 // 3 + _OVERHEAD

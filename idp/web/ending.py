@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import Response
 
-from idp.login.consents import Consents
+from idp.login.consents import Consents, Wish, wish_of
 from idp.login.finish import LoginFinisher
 from idp.login.sessions import Reference
 from idp.login.state import ApprovalState, LoginStates
@@ -85,7 +85,7 @@ class Ending:
         """Return the answer to somebody who allows what was asked, and remember that they do."""
         if self.consents is not None:
             self.finisher.check(approval)
-            await self.consents.remember(approval)
+            await self.consents.remember(approval, self._wish(approval))
         return await self.finish(approval, arrived)
 
     async def _must_ask(self, approval: ApprovalState) -> bool:
@@ -96,17 +96,24 @@ class Ending:
             return False
         if self.consents is None or prompt.CONSENT in request.prompts:
             return True
-        return not await self.consents.cover(approval)
+        return not await self.consents.cover(approval, self._wish(approval))
+
+    def _wish(self, approval: ApprovalState) -> Wish:
+        """Return what the approval page asks. The client was checked."""
+        return wish_of(approval, self.clients[approval.login.request.target.client_id])
 
     def _ask(self, approval: ApprovalState, browser: Browser) -> Response:
         request = approval.login.request
         identity = approval.identity
-        face = face_of(self.clients[request.target.client_id])
+        client = self.clients[request.target.client_id]
+        face = face_of(client)
         page = self.renderer.pages.approval(
             username=identity.preferred_username or identity.email or identity.username,
             client=face,
             scopes=scope_sentences(
-                request.scopes, [self.clients[peer].name for peer in request.peers]
+                request.scopes,
+                [self.clients[peer].name for peer in request.peers],
+                self._wish(approval).claims,
             ),
             action=f"{self.base_path}/approval",
             state=self.states.seal_approval(approval, browser=browser.id),

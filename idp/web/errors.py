@@ -278,10 +278,10 @@ class Renderer:
         if isinstance(error, TokenTooLarge):
             return _PageText(
                 403,
-                "Your account has too many groups",
+                f"Your account has too many {'groups' if error.groups else 'details'}",
                 f"The token would be larger than applications accept: {error.groups} groups,"
                 f" {error.size} bytes.",
-                "Ask an administrator to limit the groups that are put into tokens.",
+                "Ask an administrator to limit the groups and claims that are put into tokens.",
             )
         if isinstance(error, Throttled):
             return _PageText(

@@ -24,9 +24,9 @@ from idp.login.throttle import AccountThrottled, Reservation, Throttle
 from idp.login.usernames import UsernameRefused, as_typed, throttle_name
 from idp.metrics import Metrics
 from idp.oauth.authentication import PASSWORD
-from idp.oauth.authorize import check_target
+from idp.oauth.authorize import AuthorizationRequest, check_target
 from idp.oauth.client import Clients
-from idp.tokens.authorization import needed_of
+from idp.tokens.authorization import asked_of, needed_of
 from idp.web.answers import form_sources
 from idp.web.cookies import Browser, BrowserCookies
 from idp.web.ending import Ending
@@ -158,7 +158,7 @@ class LoginEndpoint:
             return self._again(attempt)
         approval = ApprovalState(
             login=attempt.state,
-            identity=needed_of(identity, attempt.state.request.scopes),
+            identity=self._needed(identity, attempt.state.request),
             authenticated_at=self.clock(),
             method=PASSWORD,
             remembered=attempt.remembered,
@@ -233,6 +233,13 @@ class LoginEndpoint:
             reservation.succeeded(_owner(connector_id, identity.user_id))
         self.metrics.logins.labels(attempt.state.connector_id, "succeeded").inc()
         return identity
+
+    def _needed(self, identity: Identity, request: AuthorizationRequest) -> Identity:
+        """Return as much of the person as the client will be told. Raises Untrusted."""
+        check_target(request.target, self.form.clients)
+        client = self.form.clients[request.target.client_id]
+        asked = asked_of(request.claims, identity, request.scopes, client)
+        return needed_of(identity, request.scopes, asked, client)
 
     def _count(self, attempt: _Attempt, result: str) -> None:
         self.metrics.logins.labels(attempt.state.connector_id, result).inc()

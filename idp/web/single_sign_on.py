@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from idp.clock import Clock
 from idp.login.session_keeper import SessionKeeper
-from idp.login.sessions import is_fresh_enough, stands_in
+from idp.login.sessions import is_fresh_enough, keeps_enough, stands_in
 from idp.login.state import ApprovalState, LoginState
 from idp.oauth.authentication import AuthenticationMethod
 from idp.oauth.authorize import AuthorizationRequest
 from idp.oauth.client import Clients
-from idp.tokens.authorization import needed_of
+from idp.tokens.authorization import asked_of, needed_of
 from idp.web.cookies import BrowserCookies
 from idp.web.ending import Arrived, Ending
 from idp.web.session_cookies import SessionCookies
@@ -93,14 +93,17 @@ class SingleSignOn:
         None if their connector no longer knows them. Raises ConnectorUnavailable.
         """
         session, state = presented.session, presented.session.session_state
-        identity = await self.keeper.person(session, request.scopes)
-        if identity is None or state is None:
+        enough = keeps_enough(session, request, self.clients)
+        identity = await self.keeper.person(session, keeps_enough=enough)
+        client = self.clients.get(request.target.client_id)
+        if identity is None or state is None or client is None:
             return None
+        asked = asked_of(request.claims, identity, request.scopes, client)
         return ApprovalState(
             login=LoginState(
                 request=request, connector_id=session.connector_id, grant_name=grant_name
             ),
-            identity=needed_of(identity, request.scopes),
+            identity=needed_of(identity, request.scopes, asked, client),
             authenticated_at=state.authenticated_at,
             method=AuthenticationMethod(acr=state.acr, amr=state.amr),
             session=session.name,

@@ -121,7 +121,11 @@ def extreme() -> Mapping[str, str]:
                 client=ClientFace(
                     name=f"{JAPANESE} {LONG}", logo_url=MARKUP, tos_url=MARKUP, policy_url=MARKUP
                 ),
-                scopes=scope_sentences(["openid", "groups", LONG, MARKUP], names),
+                scopes=scope_sentences(
+                    ["openid", "groups", "address", LONG, MARKUP],
+                    names,
+                    ["phone_number", "family_name", "updated_at", "department", LONG[:128]],
+                ),
                 action="/approval",
                 state=MARKUP,
             ),

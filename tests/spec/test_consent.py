@@ -107,6 +107,24 @@ def test_whoever_asks_for_more_has_to_ask(
     assert is_question(ask(world, browser, scope=asked)) is is_asked
 
 
+@pytest.mark.spec("OIDC Core", "5.5")
+def test_what_is_asked_for_by_name_is_allowed_by_name(world: World) -> None:
+    browser = world.provider.new_browser()
+
+    def asking(*claims: str, scope: str = "openid") -> httpx.Response:
+        names: dict[str, None] = dict.fromkeys(claims)
+        return ask(world, browser, scope=scope, claims=json.dumps({"userinfo": names}))
+
+    allow(world, browser, "openid email")
+    assert "code" in answer_of(asking("email"))
+    assert "See your birthdate" in asking("email", "birthdate").text
+    assert "code" in answer_of(say(browser, asking("birthdate")))
+    assert "code" in answer_of(asking("birthdate", "email_verified"))
+    assert is_question(asking("groups"))
+    assert is_question(asking("birthdate", scope="openid profile"))
+    assert "code" in answer_of(asking("unheard-of", "iss"))
+
+
 def test_wishes_add_up(world: World) -> None:
     browser = world.provider.new_browser()
     allow(world, browser, "openid email")

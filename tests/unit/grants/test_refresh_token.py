@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from connectors.base import BadCredentials, ConnectorUnavailable, Identity
-from idp.oauth.client import Client
+from idp.oauth.client import ClaimRules, Client
 from idp.oauth.errors import (
     InvalidGrant,
     InvalidRequest,
@@ -18,7 +18,7 @@ from idp.oauth.errors import (
 from storage.kinds import GRANTS
 from tests.kit.connectors import OneTimePasswordConnector
 from tests.kit.storage import Fails, Waits
-from tests.unit.grants.world import ALICE, APP, OTHER, World, parameters
+from tests.unit.grants.world import ALICE, APP, OTHER, World, claims_in, parameters
 
 pytestmark = pytest.mark.anyio
 
@@ -209,6 +209,46 @@ async def test_what_the_connector_says_now_is_in_the_tokens_and_in_the_record(
     world.connector.people["alice"] = ("secret", replace(ALICE, groups=("retired",)))
     await world.refresh(token)
     assert (await world.stored()).groups == ("retired",)
+
+
+async def test_claims_are_replaced_by_what_the_connector_says_now(world: World) -> None:
+    told = replace(ALICE, claims=(("department", ("history",)), ("badge", ("7",))))
+    world.connector.people["alice"] = ("secret", told)
+    token = await world.refresh_token()
+    await world.change(scopes=("openid", "profile", "offline_access"), claims=told.claims)
+    world.connector.people["alice"] = (
+        "secret",
+        replace(ALICE, claims=(("department", ("physics",)), ("phone_number", ("+49 221",)))),
+    )
+    renewed = await world.refresh(token)
+    assert (await world.stored()).claims == (("department", ("physics",)),)
+    assert claims_in(renewed.id_token)["department"] == "physics"
+    assert "badge" not in claims_in(renewed.access_token)
+
+
+@pytest.mark.covers("CV-3")
+async def test_the_rules_of_a_client_count_at_its_next_refresh(world: World) -> None:
+    everything = replace(ALICE, groups=("team-a", "team-b", "admins"))
+    world.connector.people["alice"] = ("secret", everything)
+    token = await world.refresh_token()
+    rules = ClaimRules(groups_filter=("team-*",), groups_prefix="idp:", id_token_claims="minimal")
+    renewed = await world.refresh(token, client=replace(APP, claims=rules))
+    assert (await world.stored()).groups == ("team-a", "team-b")
+    assert claims_in(renewed.access_token)["groups"] == ["idp:team-a", "idp:team-b"]
+    assert "groups" not in claims_in(renewed.id_token)
+    again = await world.refresh(renewed.refresh_token, client=APP)
+    assert claims_in(again.id_token)["groups"] == ["team-a", "team-b", "admins"]
+
+
+@pytest.mark.covers("K-17")
+async def test_a_filter_counts_before_the_size_does(world: World) -> None:
+    token = await world.refresh_token()
+    many = tuple(f"group-number-{n}" for n in range(5000))
+    world.connector.people["alice"] = ("secret", replace(ALICE, groups=many))
+    filtering = replace(APP, claims=ClaimRules(groups_filter=("group-number-7",)))
+    renewed = await world.refresh(token, client=filtering)
+    assert claims_in(renewed.id_token)["groups"] == ["group-number-7"]
+    assert (await world.stored()).groups == ("group-number-7",)
 
 
 @pytest.mark.covers("CV-10", "K-1", "I-7")

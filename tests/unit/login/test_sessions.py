@@ -9,12 +9,14 @@ from idp.login.sessions import (
     Reference,
     SessionPolicy,
     is_fresh_enough,
+    keeps_enough,
     live_state,
     reference_to,
     stands_in,
 )
+from idp.oauth.asked_claims import AskedClaims
 from idp.oauth.authorize import AuthorizationRequest, Target
-from idp.oauth.client import Allowed, Client
+from idp.oauth.client import Allowed, ClaimRules, Client
 from idp.oauth.subject import subject
 from idp.tokens.session import SessionLife, begin_session, end_session, renew_session
 from storage.records import Grant
@@ -74,6 +76,8 @@ def test_it_does_for_whoever_asks_nothing_special(session: Grant) -> None:
         {"connector_id": "ldap"},
         {"hinted_subject": subject("user-2", "local")},
         {"hinted_subject": subject("user-1", "ldap")},
+        {"claims": AskedClaims(subjects=(subject("user-2", "local"),))},
+        {"claims": AskedClaims(acr_values=("gold",), acr_essential=True)},
     ],
 )
 def test_it_does_not_for_whoever_asks_for_more(session: Grant, changes: dict[str, object]) -> None:
@@ -88,12 +92,41 @@ def test_it_does_not_for_whoever_asks_for_more(session: Grant, changes: dict[str
         {"connector_id": "local"},
         {"hinted_subject": subject("user-1", "local")},
         {"login_hint": "somebody else"},
+        {"claims": AskedClaims(subjects=("x", subject("user-1", "local")))},
+        {"claims": AskedClaims(acr_values=("gold",))},
     ],
 )
 def test_it_does_for_whoever_asks_for_what_it_is(
     session: Grant, changes: dict[str, object]
 ) -> None:
     assert suits(session, request(**changes))
+
+
+def test_a_record_is_enough_for_what_its_own_client_was_told(session: Grant) -> None:
+    """It matters only for connectors that cannot be asked again."""
+    first = {"app": client("app")}
+    kept = replace(session, scopes=("openid", "profile"), asked_for_userinfo=("phone_number",))
+    for asked in (
+        request(scopes=("openid", "profile", "email", "offline_access")),
+        request(claims=AskedClaims(id_token=("phone_number", "email", "birthdate", "department"))),
+    ):
+        assert keeps_enough(kept, asked, first)
+    for scope in ("groups", "address", "phone"):
+        assert not keeps_enough(kept, request(scopes=("openid", scope)), first)
+    for claim in ("groups", "address", "phone_number_verified"):
+        assert not keeps_enough(kept, request(claims=AskedClaims(userinfo=(claim,))), first)
+
+
+def test_groups_that_a_filter_let_through_are_not_all_there_are(session: Grant) -> None:
+    asked = request(scopes=("openid", "groups"))
+    named = request(claims=AskedClaims(userinfo=("groups",)))
+    kept = replace(session, scopes=("openid", "groups"), asked_for_userinfo=("groups",))
+    assert keeps_enough(kept, asked, {"app": client("app")})
+    assert keeps_enough(kept, named, {"app": client("app")})
+    filtering = replace(client("app"), claims=ClaimRules(groups_filter=("team-*",)))
+    for first in ({"app": filtering}, {}):
+        assert not keeps_enough(kept, asked, first)
+        assert not keeps_enough(kept, named, first)
 
 
 @pytest.mark.covers("CV-3")

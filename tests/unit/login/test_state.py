@@ -19,6 +19,7 @@ from idp.login.state import (
     StateBroken,
     StateExpired,
 )
+from idp.oauth.asked_claims import NOTHING_ASKED, AskedClaims
 from idp.oauth.authorize import AuthorizationRequest, Target
 from idp.oauth.response_modes import ResponseMode
 from idp.oauth.response_types import KNOWN
@@ -57,6 +58,14 @@ requests = st.builds(
     hinted_subject=texts,
     connector_id=texts,
     response_type=st.sampled_from(KNOWN),
+    claims=st.builds(
+        AskedClaims,
+        id_token=some,
+        userinfo=some,
+        subjects=st.one_of(st.none(), some),
+        acr_values=some,
+        acr_essential=st.booleans(),
+    ),
 )
 logins = st.builds(LoginState, request=requests, connector_id=texts, grant_name=texts).map(
     # The connector of the login is the one that goes on; what was asked for first is forgotten.
@@ -76,6 +85,7 @@ logins = st.builds(LoginState, request=requests, connector_id=texts, grant_name=
 identities = st.builds(
     Identity, user_id=texts, username=texts, preferred_username=texts, email=texts,
     email_verified=st.booleans(), groups=some, connector_data=texts,
+    claims=st.lists(st.tuples(texts, some), max_size=3).map(tuple),
 )  # fmt: skip
 approvals = st.builds(
     ApprovalState,
@@ -119,6 +129,25 @@ def test_an_approval_comes_back_as_it_was(approval: ApprovalState) -> None:
     ours = states()
     sealed = ours.seal_approval(approval, browser=BROWSER)
     assert ours.open_approval(sealed, browser=BROWSER) == approval
+
+
+def test_a_state_that_an_older_server_sealed_asks_for_nothing_by_name() -> None:
+    sealer = SealingKeys([KEY], random=secrets.token_bytes)
+
+    def without_claims(purpose: str, sealed: str, path: tuple[str, ...]) -> str:
+        envelope = json.loads(sealer.open(purpose, sealed))
+        members = envelope["state"]
+        for step in path:
+            members = members[step]
+        del members["claims"]
+        return sealer.seal(purpose, json.dumps(envelope).encode())
+
+    old_login = without_claims("login-state", states().seal_login(LOGIN, browser=BROWSER), ())
+    assert states().open_login(old_login, browser=BROWSER).request.claims == NOTHING_ASKED
+    sealed = states().seal_approval(APPROVAL, browser=BROWSER)
+    for path in (("login",), ("identity",)):
+        sealed = without_claims("approval-state", sealed, path)
+    assert states().open_approval(sealed, browser=BROWSER) == APPROVAL
 
 
 @given(st.binary(max_size=300))

@@ -1,10 +1,13 @@
 """What a token says of a person: only what was granted, in the types that Kubernetes insists on."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from idp.oauth.claims import USERINFO_CLAIMS, Person, person_claims, userinfo_claims
+from idp.oauth.claim_names import OURS
+from idp.oauth.claims import Person, person_claims, supported_claims, userinfo_claims
 
 ALICE = Person(
     subject="sub-1",
@@ -20,6 +23,17 @@ NOBODY = Person(
     subject="sub-2", connector_id="", user_id="", username="", preferred_username="", email="",
     email_verified=False, groups=(),
 )  # fmt: skip
+FULL = replace(
+    ALICE,
+    claims=(
+        ("family_name", ("Liddell",)),
+        ("updated_at", ("1700000000",)),
+        ("department", ("engineering", "research")),
+        ("address.locality", ("Köln",)),
+        ("phone_number", ("+49 221 1234",)),
+        ("phone_number_verified", ("false",)),
+    ),
+)
 SCOPES = ("openid", "email", "profile", "groups", "offline_access", "federated:id")
 
 
@@ -62,9 +76,69 @@ def test_types_are_those_of_the_api_server(scopes: list[str]) -> None:
     assert ("email" in claims) == ("email_verified" in claims) == ("email" in scopes)
 
 
-@given(st.dictionaries(st.sampled_from((*USERINFO_CLAIMS, "iss", "aud", "scope", "grant", "jti"))
-                       , st.text(max_size=5)))  # fmt: skip
+@pytest.mark.parametrize(
+    ("scope", "names"),
+    [
+        ("openid", set()),
+        ("email", {"email", "email_verified"}),
+        ("groups", {"groups"}),
+        ("phone", {"phone_number", "phone_number_verified"}),
+        ("address", {"address"}),
+        ("profile", {"name", "preferred_username", "family_name", "updated_at", "department"}),
+    ],
+)
+@pytest.mark.spec("OIDC Core", "5.4")
+def test_each_further_claim_goes_with_its_scope(scope: str, names: set[str]) -> None:
+    assert set(person_claims(FULL, [scope])) == {"sub", *names}
+
+
+@pytest.mark.spec("OIDC Core", "5.5")
+def test_what_was_asked_for_by_name_needs_no_scope() -> None:
+    asked = ("phone_number", "groups", "name", "unknown", "gender")
+    assert person_claims(FULL, ["openid"], asked) == {
+        "sub": "sub-1",
+        "name": "Alice Liddell",
+        "groups": ["developers", "admins"],
+        "phone_number": "+49 221 1234",
+    }
+
+
+@pytest.mark.covers("R-40")
+@given(st.lists(st.tuples(st.sampled_from(sorted(OURS | set(map(str.upper, OURS)))),
+                          st.tuples(st.text(min_size=1))), max_size=40))  # fmt: skip
+def test_no_source_of_users_says_what_the_protocol_says(
+    claims: list[tuple[str, tuple[str, ...]]],
+) -> None:
+    person = replace(ALICE, claims=tuple(claims))
+    assert person_claims(person, SCOPES, sorted(OURS)) == person_claims(ALICE, SCOPES)
+
+
+def test_a_source_cannot_contradict_the_fields_of_an_identity() -> None:
+    further = (
+        ("sub", ("root",)),
+        ("email", ("root@example.com",)),
+        ("Email_Verified", ("true",)),
+        ("groups", ("system:masters",)),
+        ("Groups", ("system:masters", "x")),
+        ("name", ("Root",)),
+        ("federated_claims", ("x",)),
+        ("address", ("x",)),
+    )
+    person = replace(ALICE, email_verified=False, claims=further)
+    assert person_claims(person, SCOPES) == person_claims(replace(person, claims=()), SCOPES)
+
+
+@given(st.dictionaries(st.sampled_from(("sub", "email", "department", *OURS)), st.text(max_size=5)))
 def test_userinfo_repeats_what_is_about_the_person_only(token: dict[str, str]) -> None:
     answer = userinfo_claims(token)
-    assert set(answer) == set(token) & set(USERINFO_CLAIMS)
+    assert set(answer) == set(token) - OURS
     assert all(token[name] == value for name, value in answer.items())
+
+
+@pytest.mark.covers("R-106")
+def test_what_is_supported_is_what_somebody_can_tell() -> None:
+    plain = supported_claims(())
+    assert {"iss", "sub", "name", "groups"} <= set(plain)
+    assert not {"address", "phone_number", "birthdate"} & set(plain)
+    offered = {"department", "birthdate", "address", "name", "badge"}
+    assert supported_claims(offered) == [*plain, "birthdate", "address", "badge", "department"]

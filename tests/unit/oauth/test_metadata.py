@@ -1,6 +1,7 @@
 """The discovery document says what is served, and nothing else (R-106)."""
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from idp.oauth.scopes import split_scope
 ISSUER = "https://idp.example.com/dex"
 
 
-def document(issuer: str = ISSUER) -> dict[str, Any]:
+def document(issuer: str = ISSUER, claims: Collection[str] = ()) -> dict[str, Any]:
     served = Served(
         issuer=issuer,
         grant_types=("refresh_token", "authorization_code"),
         signing_algorithms=("RS256", "ES256"),
+        claims=claims,
     )
     parsed: dict[str, Any] = json.loads(discovery_document(served))
     return parsed
@@ -43,7 +45,6 @@ def test_what_is_not_served_is_said_not_to_be() -> None:
     assert found["response_types_supported"] == ["code"]
     assert found["response_modes_supported"] == ["query", "fragment", "form_post"]
     assert found["code_challenge_methods_supported"] == ["S256"]
-    assert found["claims_parameter_supported"] is False
     assert found["request_uri_parameter_supported"] is False
     assert found["authorization_response_iss_parameter_supported"] is True
     for endpoint in ("registration", "end_session", "device_authorization",
@@ -90,6 +91,18 @@ def test_what_is_advertised_is_understood() -> None:
     for method in found["code_challenge_methods_supported"]:
         assert check_challenge(challenge_of("x"), method)
     assert split_scope(" ".join(found["scopes_supported"])) == tuple(found["scopes_supported"])
+
+
+@pytest.mark.covers("R-106")
+@pytest.mark.spec("OIDC Core", "5.4")
+def test_scopes_of_which_nobody_has_anything_are_not_promised() -> None:
+    assert not {"address", "phone"} & set(document()["scopes_supported"])
+    assert "birthdate" not in document()["claims_supported"]
+    found = document(claims=("address", "birthdate"))
+    assert "address" in found["scopes_supported"]
+    assert "phone" not in found["scopes_supported"]
+    assert {"address", "birthdate"} <= set(found["claims_supported"])
+    assert "phone" in document(claims=("phone_number",))["scopes_supported"]
 
 
 def test_every_replica_writes_the_same_bytes() -> None:

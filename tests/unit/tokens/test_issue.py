@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from idp.keys.jwks import new_signing_key
 from idp.keys.signer import ClaimOfWrongKind, Signer
+from idp.oauth.claim_names import OF_IDENTITY, OURS
 from idp.oauth.claims import Person
-from idp.oauth.client import Client
+from idp.oauth.client import Client, IdTokenClaims
 from idp.tokens.authorization import Authorization, client_itself
 from idp.tokens.issue import TokenIssuer, TokenSet, left_half_hash
 from storage.records import KeyRing
@@ -124,6 +125,78 @@ def test_claims_are_exactly_those_of_the_scopes(
         **times,
         **granted,
     }
+
+
+@pytest.mark.covers("R-40")
+@pytest.mark.spec("OIDC Core", "5.4")
+def test_a_minimal_id_token_tells_of_the_login_and_not_of_the_person(issuer: TokenIssuer) -> None:
+    full = alice("openid", *OPTIONAL)
+    minimal = issuer.issue(replace(full, id_token_claims="minimal"), refresh_token=None)
+    usual = issuer.issue(full, refresh_token=None)
+    assert set(id_claims(minimal)) == {"iss", "sub", "aud", "nonce", "jti", "iat", "exp",
+                                       "auth_time"}  # fmt: skip
+    assert set(part(minimal.access_token, 1)) == set(part(usual.access_token, 1))
+
+
+@pytest.mark.spec("OIDC Core", "5.5")
+@pytest.mark.parametrize("where", ["all", "minimal"])
+def test_what_is_asked_for_by_name_goes_where_it_was_asked_for(
+    issuer: TokenIssuer, where: IdTokenClaims
+) -> None:
+    asking = replace(
+        alice("openid"),
+        id_token_claims=where,
+        asked_for_id_token=("email", "motto"),
+        asked_for_userinfo=("groups", "nickname"),
+    )
+    tokens = issuer.issue(asking, refresh_token=None)
+    plain = issuer.issue(alice("openid"), refresh_token=None)
+    assert set(id_claims(tokens)) - set(id_claims(plain)) == {"email"}
+    access, before = part(tokens.access_token, 1), part(plain.access_token, 1)
+    assert set(access) - set(before) == {"groups"}
+
+
+@pytest.mark.covers("R-40")
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from((*sorted(OURS | OF_IDENTITY), "ISS", "Groups", "Exp")),
+            st.tuples(st.text(min_size=1, max_size=5)),
+        )
+    )
+)
+def test_no_source_of_users_reaches_what_the_protocol_owns(
+    signer: Signer, claims: list[tuple[str, tuple[str, ...]]]
+) -> None:
+    """Even where the client asks for it by name, and whatever the scopes."""
+    ids = count(1)
+    issuer = TokenIssuer(
+        issuer=ISSUER,
+        lifetime=timedelta(hours=1),
+        signer=signer,
+        clock=lambda: NOW,
+        new_id=lambda: f"id-{next(ids)}",
+    )
+    names = tuple(name for name, _ in claims)
+
+    def of(person: Person) -> list[dict[str, Any]]:
+        asking = replace(
+            alice("openid", *OPTIONAL, "address", "phone", peers=("other",), person=person),
+            asked_for_id_token=names,
+            asked_for_userinfo=names,
+        )
+        made = (issuer.id_claims(asking), issuer.access_claims(asking))
+        return [{k: v for k, v in claims.items() if k != "jti"} for claims in made]
+
+    assert of(replace(ALICE, claims=tuple(claims))) == of(ALICE)
+
+
+def test_every_claim_of_a_token_is_the_protocols_or_the_persons(issuer: TokenIssuer) -> None:
+    """Userinfo repeats what is not the protocol's, so a new claim must be entered in the table."""
+    authorization = alice("openid", *OPTIONAL, peers=("other",))
+    tokens = issuer.issue(authorization, refresh_token=None)
+    for token in (tokens.access_token, tokens.id_token):
+        assert set(part(token, 1)) <= OURS | OF_IDENTITY
 
 
 @pytest.mark.covers("R-40")

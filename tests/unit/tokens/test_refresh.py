@@ -222,8 +222,10 @@ def test_a_refresh_takes_over_what_the_connector_says_now(
         email_verified=False,
         groups=("retired",),
         connector_data="note",
+        claims=(("department", ("history",)),),
     )
-    renewed = advance(fresh, 1, now, at(1), policy)
+    before = replace(fresh, claims=(("department", ("physics",)), ("badge", ("7",))))
+    renewed = advance(before, 1, now, at(1), policy)
     assert identity_of(renewed) == now
 
 

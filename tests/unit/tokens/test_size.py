@@ -12,9 +12,10 @@ from idp.keys.signer import Signer
 from idp.oauth.claims import Person
 from idp.tokens.authorization import Authorization
 from idp.tokens.issue import TokenIssuer
-from idp.tokens.size import REFUSE_AT, WARN_AT, TokenTooLarge, check_id_token, measure_id_token
+from idp.tokens.size import REFUSE_AT, WARN_AT, TokenTooLarge, check_tokens, measure_token
 from storage.records import KeyRing
 
+VALUES = st.lists(st.text(max_size=200), max_size=3).map(tuple)
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
@@ -60,14 +61,14 @@ def test_the_measure_is_never_less_than_the_token_and_close_to_it(
     authorization = with_groups(number, name)
     token = issuer.issue(authorization, refresh_token=None).id_token
     assert token is not None
-    measured = measure_id_token(issuer.id_claims(authorization)).size
+    measured = measure_token(issuer.id_claims(authorization)).size
     assert len(token) <= measured <= len(token) + 150
 
 
 @pytest.mark.covers("K-17")
 def test_a_token_that_no_header_would_hold_is_refused(issuer: TokenIssuer) -> None:
     with pytest.raises(TokenTooLarge) as refused:
-        measure_id_token(issuer.id_claims(with_groups(1000)))
+        measure_token(issuer.id_claims(with_groups(1000)))
     assert refused.value.groups == 1000
     assert refused.value.size > REFUSE_AT
     assert "group-of-people" not in str(refused.value)
@@ -77,7 +78,7 @@ def test_a_large_token_deserves_a_warning_before_it_is_refused(issuer: TokenIssu
     sizes = {}
     for number in range(0, 400, 10):
         try:
-            sizes[number] = measure_id_token(issuer.id_claims(with_groups(number)))
+            sizes[number] = measure_token(issuer.id_claims(with_groups(number)))
         except TokenTooLarge:
             break
     assert {size.size > WARN_AT for size in sizes.values()} == {True, False}
@@ -85,15 +86,49 @@ def test_a_large_token_deserves_a_warning_before_it_is_refused(issuer: TokenIssu
     assert max(size.size for size in sizes.values()) > REFUSE_AT - 400
 
 
-@given(st.lists(st.text(max_size=80), max_size=60), st.text(max_size=400))
+@given(
+    st.lists(st.text(max_size=80), max_size=60),
+    st.text(max_size=400),
+    st.lists(
+        st.tuples(st.sampled_from(("a", "b" * 128, "phone_number", "address.region")), VALUES),
+        max_size=20,
+    ),
+)
 def test_what_is_passed_unmeasured_could_never_have_been_refused(
-    issuer: TokenIssuer, groups: list[str], name: str
+    issuer: TokenIssuer,
+    groups: list[str],
+    name: str,
+    claims: list[tuple[str, tuple[str, ...]]],
 ) -> None:
-    person = replace(with_groups(0).person, groups=tuple(groups), username=name)
-    authorization = replace(with_groups(0), person=person, scopes=("openid", "groups", "profile"))
-    checked = check_id_token(issuer, authorization)
-    measured = measure_id_token(issuer.id_claims(authorization))
+    person = replace(
+        with_groups(0).person, groups=tuple(groups), username=name, claims=tuple(claims)
+    )
+    scopes = ("openid", "groups", "profile", "phone", "address")
+    authorization = replace(with_groups(0), person=person, scopes=scopes)
+    checked = check_tokens(issuer, authorization)
+    measured = [
+        measure_token(claims).size
+        for claims in (issuer.id_claims(authorization), issuer.access_claims(authorization))
+    ]
     if checked.size <= WARN_AT:
-        assert measured.size < REFUSE_AT
+        assert max(measured) < REFUSE_AT
     else:
-        assert checked == measured
+        assert checked.size == max(measured)
+
+
+@pytest.mark.covers("K-17")
+def test_claims_count_like_groups_wherever_they_go(issuer: TokenIssuer) -> None:
+    """A minimal ID token is small, but the access token has what userinfo answers."""
+    person = replace(with_groups(0).person, claims=(("motto", ("x" * 9000,)),))
+    for scopes, more in (
+        (("openid", "profile"), {}),
+        (("openid", "profile"), {"id_token_claims": "minimal"}),
+        (("profile",), {}),
+        (("openid",), {"asked_for_id_token": ("motto",)}),
+        (("openid",), {"asked_for_userinfo": ("motto",)}),
+    ):
+        authorization = replace(with_groups(0), person=person, scopes=scopes, **more)
+        with pytest.raises(TokenTooLarge) as refused:
+            check_tokens(issuer, authorization)
+        assert refused.value.groups == 0
+    assert check_tokens(issuer, replace(with_groups(0), person=person)).size < WARN_AT

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from idp.oauth.claim_names import STANDARD
 from idp.web.pages import (
     WRONG_CREDENTIALS,
     Branding,
@@ -80,7 +81,7 @@ def approval(value: str) -> str:
     return PAGES.approval(
         username=value,
         client=ClientFace(name=value, logo_url=value, tos_url=value, policy_url=value),
-        scopes=scope_sentences([value], [value]),
+        scopes=scope_sentences([value], [value], [value]),
         action="/approval",
         state=value,
     )
@@ -288,6 +289,30 @@ def test_scopes_are_told_in_words_once_and_in_order() -> None:
         "Use the permission \u2068strange\u2069",
         "Act for you at \u2068argo\u2069",
     ]
+
+
+def test_claims_are_told_in_words_unless_a_scope_brings_them_along() -> None:
+    claims = ["phone_number", "email", "email_verified", "family_name", "groups", "department"]
+    assert scope_sentences(["openid", "email"], ["argo"], claims) == [
+        "Know that it is you",
+        "See your email address",
+        "See your \u2068department\u2069",
+        "See your family name",
+        "See the groups that you belong to",
+        "See your phone number",
+        "Act for you at \u2068argo\u2069",
+    ]
+    assert scope_sentences(["profile"], (), ["department", "birthdate", "picture"]) == [
+        "See your name, user name and the rest of your profile"
+    ]
+
+
+@pytest.mark.spec("OIDC Core", "5.5")
+@pytest.mark.parametrize("claim", [*STANDARD, "groups", "federated_claims"])
+def test_every_claim_that_can_be_asked_for_has_words(claim: str) -> None:
+    (sentence,) = scope_sentences((), (), [claim])
+    assert sentence.startswith("See ")
+    assert "_" not in sentence
 
 
 @pytest.mark.covers("R-65")
