@@ -1,11 +1,12 @@
 """The ports of a connector: what the provider asks of a source of users, and how it may answer.
 
-A connector implements `PasswordConnector` or `RedirectConnector`, and `Refreshable` when it can say
-later whether a person it once signed in still exists. There is no base class: the ports are
-protocols, told apart by `isinstance`.
+A connector implements `PasswordConnector` or `RedirectConnector`, `Refreshable` when it can say
+later whether a person it once signed in still exists, and `TellsClaims` when it knows more of
+people than the fields of `Identity`. There is no base class: the ports are protocols, told apart by
+`isinstance`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -100,6 +101,16 @@ class Closing(Protocol):
 
         Whoever is being signed in at that moment is signed in to the end.
         """
+        ...
+
+
+@runtime_checkable
+class TellsClaims(Protocol):
+    """A connector that may say more of a person than an identity's own fields."""
+
+    @property
+    def claim_names(self) -> Collection[str]:
+        """Return the names that `Identity.claims` may have now: discovery promises no others."""
         ...
 
 

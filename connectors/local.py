@@ -17,7 +17,7 @@ from connectors.passwords import dummy_hash_like, hash_kind
 class LocalUser:
     """One person, from `staticPasswords` or an object. `name` stands before `username` in claims.
 
-    Nobody gets in who is `locked`.
+    `claims` is what else is said of them, as `Identity` has it. Nobody gets in who is `locked`.
     """
 
     email: str
@@ -28,6 +28,7 @@ class LocalUser:
     preferred_username: str = ""
     email_verified: bool = True
     groups: tuple[str, ...] = ()
+    claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
     locked: bool = False
 
 
@@ -42,6 +43,7 @@ class LocalUsers:
     _by_user_id: dict[str, LocalUser]
     _canonical: Callable[[str], str]
     dummy_hash: str = field(repr=False)
+    claim_names: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -69,7 +71,8 @@ class LocalUsers:
                 )
             by_email[name] = by_user_id[user.user_id] = user
         dummy_hash = dummy_hash_like((u.password_hash for u in by_email.values()), random=random)
-        return cls(by_email, by_user_id, canonical, dummy_hash)
+        names = frozenset(name for user in by_email.values() for name, _ in user.claims)
+        return cls(by_email, by_user_id, canonical, dummy_hash, names)
 
     @classmethod
     def indexed(
@@ -79,9 +82,13 @@ class LocalUsers:
         by_user_id: dict[str, LocalUser],
         canonical: Callable[[str], str],
         dummy_hash: str,
+        claim_names: frozenset[str],
     ) -> Self:
-        """Take indexes as they are: the canonical addresses and the ids of the same users."""
-        return cls(by_email, by_user_id, canonical, dummy_hash)
+        """Take indexes as they are: the canonical addresses and the ids of the same users.
+
+        `claim_names` are all names of their claims.
+        """
+        return cls(by_email, by_user_id, canonical, dummy_hash, claim_names)
 
     def with_email(self, email: str) -> LocalUser | None:
         """Return the user who has this address, however it is written."""
@@ -109,6 +116,11 @@ class LocalConnector:
     def username_prompt(self) -> str:
         """Return the label of the name field."""
         return "Email address"
+
+    @property
+    def claim_names(self) -> frozenset[str]:
+        """Return what may be said of some user beyond the fields of an identity."""
+        return self.users().claim_names
 
     async def login(self, username: str, password: str) -> Identity:
         """Return who signs in. An unknown address costs the same hash as a known one.
@@ -157,4 +169,5 @@ def _identity(user: LocalUser) -> Identity:
         email=user.email,
         email_verified=user.email_verified,
         groups=user.groups,
+        claims=user.claims,
     )

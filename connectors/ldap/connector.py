@@ -40,6 +40,11 @@ class LdapConnector:
         """Return the label of the name field."""
         return self.sign_in.config.username_prompt
 
+    @property
+    def claim_names(self) -> frozenset[str]:
+        """Return the names of the further claims that attributes are mapped to."""
+        return frozenset(name for name, _ in self.sign_in.config.user_search.claims)
+
     async def login(self, username: str, password: str) -> Identity:
         """Return who signs in, within eight seconds.
 

@@ -3,6 +3,7 @@
 Here the settings meet the concrete classes; everything below is handed values and ports.
 """
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from idp.app.store import Store, open_memory, open_sqlite
 from idp.app.values import (
     LEEWAY,
     cors_of,
+    offered_claims,
     outbound_of,
     rotation_pace,
     rotation_policy,
@@ -39,7 +41,7 @@ from idp.registration.live import EveryClient, RegisteredClients, RegistrationFo
 from idp.settings import KubernetesStorage, MemoryStorage, Settings, SqliteStorage
 from idp.tasks import BackgroundJobs
 from idp.transport.documents import Documents
-from idp.web.documents import Published
+from idp.web.documents import Published, follow_discovery
 from idp.web.middleware import security_headers
 from idp.web.opening import UntilOpen
 from idp.web.telemetry import telemetry_app
@@ -187,6 +189,10 @@ class Provider:
             on_session=endings.hear,
         )
         registrations = RegistrationFollower(core.registered_clients, core.registered)
+
+        def publish() -> None:
+            published.publish(live.key_set)
+
         jobs = BackgroundJobs(
             {
                 "keys": lambda: keeper.run(_report_keys),
@@ -194,6 +200,9 @@ class Provider:
                 "ended sessions": endings.run,
                 "logout notices": notices.run,
                 "registered clients": registrations.run,
+                "discovery": lambda: follow_discovery(
+                    published.discovery, publish, pause=asyncio.sleep
+                ),
                 **store_jobs(core, store, keeper),
                 "connectors": connector_keeper(core, people.on_reach).run,
                 **people.jobs,
@@ -204,6 +213,7 @@ class Provider:
         self._opened.push_async_callback(jobs.stop)
         await people.known()
         await registrations.first_list()
+        publish()
         self._front.open(web)
         self.readiness.opened()
 
@@ -222,7 +232,11 @@ def _published(
 
     def discovery() -> bytes:
         return discovery_document(
-            served_by(settings, algorithms={*policy.algorithms, *live.signer.algorithms})
+            served_by(
+                settings,
+                algorithms={*policy.algorithms, *live.signer.algorithms},
+                claims=offered_claims(core.connectors),
+            )
         )
 
     return Published(

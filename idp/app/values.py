@@ -1,11 +1,12 @@
 """What the settings come to: each function turns a part of them into a value of the domain."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 
+from connectors.base import TellsClaims
 from connectors.local import LocalUser
 from idp.app.core import Core
 from idp.keys.client_keys import CLIENT_ALGORITHMS
@@ -13,8 +14,10 @@ from idp.keys.reseal import ResealPace
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Pace
 from idp.login.client_address import client_address, source_of
+from idp.login.connectors import OfferedConnector
 from idp.login.sessions import SessionPolicy
 from idp.login.steps import StepPolicy
+from idp.oauth.claim_names import claim_of, may_be_set
 from idp.oauth.client import Client, secret_hash
 from idp.oauth.metadata import Served
 from idp.oauth.response_types import served_types
@@ -66,9 +69,18 @@ def local_users_of(settings: Settings) -> list[LocalUser]:
             preferred_username=user.preferred_username,
             email_verified=user.email_verified,
             groups=user.groups,
+            claims=tuple((name, values) for name, values in user.claims.items() if values),
         )
         for user in settings.static_passwords
     ]
+
+
+def offered_claims(connectors: Mapping[str, OfferedConnector]) -> frozenset[str]:
+    """Return the claims, beyond an identity's own fields, that somebody here may have now."""
+    offered = (each.connector for each in connectors.values())
+    tellers = (each for each in offered if isinstance(each, TellsClaims))
+    names = (name for each in tellers for name in each.claim_names)
+    return frozenset(claim_of(name) for name in names if may_be_set(name))
 
 
 def step_policy(core: Core) -> StepPolicy:
@@ -127,8 +139,13 @@ def reseal_pace(settings: Settings) -> ResealPace:
     return ResealPace(keep_old_for=max(held) + LEEWAY)
 
 
-def served_by(settings: Settings, *, algorithms: Iterable[str]) -> Served:
-    """Return what discovery says and registration offers; `algorithms` sign ID tokens."""
+def served_by(
+    settings: Settings, *, algorithms: Iterable[str], claims: Collection[str] = ()
+) -> Served:
+    """Return what discovery says and registration offers; `algorithms` sign ID tokens.
+
+    `claims` are those that somebody may have beyond an identity's own fields.
+    """
     return Served(
         issuer=settings.issuer,
         grant_types=settings.oauth2.grant_types,
@@ -138,6 +155,7 @@ def served_by(settings: Settings, *, algorithms: Iterable[str]) -> Served:
         signing_algorithms=sorted(algorithms),
         has_sessions=settings.sessions.enabled,
         registration=settings.registration.mode != "off",
+        claims=claims,
     )
 
 

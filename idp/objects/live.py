@@ -58,6 +58,7 @@ class LiveUsers:
         self._by_email: dict[str, LocalUser] = {}
         self._by_user_id: dict[str, LocalUser] = {}
         self._kinds: Counter[HashKind] = Counter()
+        self._claims: Counter[str] = Counter()
         self._dummies: dict[HashKind | None, str] = {}
         for user in static:
             self._add(user)
@@ -71,6 +72,7 @@ class LiveUsers:
                 by_user_id=self._by_user_id.copy(),
                 canonical=canonical,
                 dummy_hash=self._dummy_hash(),
+                claim_names=frozenset(self._claims),
             )
         return self._snapshot
 
@@ -81,6 +83,7 @@ class LiveUsers:
             del self._by_email[canonical(user.email)]
             del self._by_user_id[user.user_id]
             self._kinds -= Counter([hash_kind(user.password_hash)])
+            self._claims -= Counter(name for name, _ in user.claims)
         for user in came:
             self._add(user)
         if gone or came:
@@ -89,6 +92,7 @@ class LiveUsers:
     def _add(self, user: LocalUser) -> None:
         self._by_email[canonical(user.email)] = self._by_user_id[user.user_id] = user
         self._kinds[hash_kind(user.password_hash)] += 1
+        self._claims.update(name for name, _ in user.claims)
 
     def _dummy_hash(self) -> str:
         """Return a hash that costs what most cost; drawn once for each kind."""

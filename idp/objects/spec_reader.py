@@ -41,6 +41,13 @@ class SpecReader:
         """Tell whether a field says nothing: it is absent, null or an empty text."""
         return self._fields.get(key) in (None, "")
 
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the fields that were given, where people choose names themselves."""
+        if len(self._fields) > MOST_ITEMS:
+            self.problems.append(f"{written(self._place)} has more than {MOST_ITEMS} fields.")
+            return ()
+        return tuple(key for key in self._fields if self.has(key))
+
     def refuse(self, key: str, message: str) -> None:
         """Note a problem; `message` continues a sentence that begins with the field's path."""
         self.problems.append(f"{self._path(key)} {message}.")

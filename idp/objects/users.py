@@ -5,6 +5,8 @@ from datetime import datetime
 
 from connectors.local import LocalUser
 from idp.login.usernames import canonical
+from idp.oauth.claim_names import check_name
+from idp.oauth.claim_values import check_values
 from idp.objects.secret_values import text_of, unusable
 from idp.objects.spec_reader import SpecReader
 from idp.objects.user_states import checked_instant
@@ -97,6 +99,7 @@ def judge_user(
         preferred_username=spec.text("preferredUsername"),
         email_verified=spec.flag("emailVerified", default=True),
         groups=spec.texts("groups"),
+        claims=_person_claims(spec.section("claims")),
         locked=spec.flag("locked", default=False),
     )
     if problem := _annotation_problem(written):
@@ -138,6 +141,20 @@ def _email(spec: SpecReader) -> str:
 
 def _user_id(spec: SpecReader, written: WrittenObject) -> str:
     return spec.text("userID", default=written.name)
+
+
+def _person_claims(claims: SpecReader) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return what is said of the person besides, after noting what cannot be said."""
+    found = []
+    for name in claims.names():
+        values = claims.texts(name)
+        try:
+            check_values(check_name(name), values)
+        except ValueError as error:
+            claims.refuse(name, str(error))
+        if values:
+            found.append((name, values))
+    return tuple(found)
 
 
 def _hash_in(secret: SecretReading) -> str | BadSecret:

@@ -16,14 +16,17 @@ from idp.oauth.client import (
     PRIVATE_KEY_JWT,
     Allowed,
     AuthMethod,
+    ClaimRules,
     Client,
     ClientKeys,
     ClientLinks,
+    IdTokenClaims,
     LogoutRules,
     OfflineAccess,
     RequestObjectRules,
     TokenRules,
 )
+from idp.oauth.groups import check_group_pattern
 from idp.settings.client_addresses import (
     check_https_url,
     check_logout_redirect_uri,
@@ -131,6 +134,9 @@ class ClientPolicies(Section):
     expiry: ClientExpiry = ClientExpiry()
     refresh_token_lifetime: RefreshEnd = "standalone"  # noqa: S105 - a word of Dex
     id_token_signed_response_alg: SigningAlgorithm | None = None
+    id_token_claims: IdTokenClaims = "all"  # noqa: S105 - which claims, and no token
+    groups_filter: tuple[Annotated[Text, AfterValidator(check_group_pattern)], ...] = ()
+    groups_prefix: Text = ""
     offline_access: OfflineAccess = "requested"
     pkce: Literal["required", "optional"] | None = None
     skip_approval_screen: Flag = False
@@ -164,6 +170,11 @@ class ClientPolicies(Section):
                 grant_types=frozenset(self.grant_types),
                 scopes=frozenset(self.allowed_scopes),
                 audiences=frozenset(self.allowed_audiences),
+            ),
+            claims=ClaimRules(
+                id_token_claims=self.id_token_claims,
+                groups_filter=self.groups_filter,
+                groups_prefix=self.groups_prefix,
             ),
             tokens=self._token_rules(),
             pkce_required=None if self.pkce is None else self.pkce == "required",

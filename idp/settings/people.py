@@ -59,10 +59,24 @@ def _password_hash(value: Any) -> Any:
     return SecretStr(check_password_hash(value.strip())) if isinstance(value, str) else value
 
 
+def _claim_text(value: Any) -> Any:
+    """Take `true` and `false` for the texts that they are written as: claims are texts here."""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
+ClaimText = Annotated[Text, BeforeValidator(_claim_text)]
+
+
+def _one_or_several(value: Any) -> Any:
+    """Take a single value for a list of one."""
+    return value if isinstance(value, tuple) or value is None else (value,)
+
+
 class StaticPassword(Section):
     """A person who signs in with an email address and a password.
 
     `name` and `preferred_username` are empty when not given; the connector decides what then.
+    `claims` is what else is said of the person, by the names of claims.
     """
 
     email: Annotated[Text, AfterValidator(check_sign_in_name)] = Field(
@@ -80,3 +94,6 @@ class StaticPassword(Section):
         " no other person has and never change it, for example a UUID"
     )
     groups: tuple[Text, ...] = ()
+    claims: dict[str, Annotated[tuple[ClaimText, ...], BeforeValidator(_one_or_several)]] = Field(
+        default_factory=dict
+    )

@@ -14,6 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from idp.durations import parse_duration
 from idp.keys.jwks import ALGORITHMS
 from idp.login.usernames import canonical
+from idp.oauth.claim_names import check_name
+from idp.oauth.claim_values import check_values
 from idp.oauth.response_types import IMPLICIT, carries_tokens
 from idp.settings.client_rules import ClientTerms, client_findings, proves_by_key
 from idp.settings.draft import Draft, is_true, mapping_at, sequence_at, value_at
@@ -202,6 +204,13 @@ def _passwords(draft: Draft) -> None:
         draft.refuse(("enablePasswordDB",), "must be true for `staticPasswords` to count")
     _refuse_repeated(draft, "staticPasswords", "email", _canonical)
     _refuse_repeated(draft, "staticPasswords", "userID")
+    for path, person in _items(draft, "staticPasswords"):
+        for name, said in mapping_at(person, "claims").items():
+            values = said if isinstance(said, tuple) else (said,)
+            try:
+                check_values(check_name(name), tuple(str(value) for value in values))
+            except ValueError as refusal:
+                draft.refuse((*path, "claims", name), str(refusal))
 
 
 def _connectors(draft: Draft) -> None:

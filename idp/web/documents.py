@@ -1,6 +1,6 @@
 """The documents that never change between two configurations or key rotations."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from hashlib import sha256
@@ -9,6 +9,8 @@ from idp.transport.documents import Documents, StaticDocument
 from idp.web.pages import assets
 
 Header = tuple[bytes, bytes]
+
+_LOOK_EVERY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,24 @@ class Published:
     def _document(self, body: bytes, *own: Header) -> StaticDocument:
         etag = f'"{sha256(body).hexdigest()[:32]}"'.encode()
         return StaticDocument(body=body, headers=(*own, *self.headers), etag=etag)
+
+
+async def follow_discovery(
+    discovery: Callable[[], bytes],
+    publish: Callable[[], None],
+    *,
+    pause: Callable[[float], Awaitable[None]],
+) -> None:
+    """Publish anew whenever discovery would say something else, until cancelled.
+
+    Keys are published as they change; what can be told of people changes with the people.
+    """
+    said = b""
+    while True:
+        if (now := discovery()) != said:
+            publish()
+            said = now
+        await pause(_LOOK_EVERY_SECONDS)
 
 
 def discovery_paths(base_path: str) -> tuple[str, ...]:

@@ -12,13 +12,18 @@ from playwright.sync_api import expect
 
 from tests.kit import kubelogin
 from tests.kit.relying_party import RelyingParty
-from tests.kit.scene import AUDIENCE, JANE, OMAR, Account
+from tests.kit.scene import AUDIENCE, JANE, MALLORY, OMAR, Account
 from tests.kit.servers.browser import Browser
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import bearer_user, exec_user
-from tests.kit.servers.trust import authentication_config, oidc_flags, wait_until_trusted
+from tests.kit.servers.trust import (
+    DEPARTMENT,
+    authentication_config,
+    oidc_flags,
+    wait_until_trusted,
+)
 from tests.kit.signing_in import send_login
 
 pytestmark = pytest.mark.servers
@@ -126,6 +131,20 @@ def test_token_id_reaches_the_audit_extra(cluster: KubeApiServer, party: Relying
     assert isinstance(extra, dict)
     jti = party.claims(token)["jti"]
     assert extra["authentication.kubernetes.io/credential-id"] == [f"JTI={jti}"]
+
+
+def test_a_claim_of_the_operators_own_reaches_the_extra(
+    cluster: KubeApiServer, party: RelyingParty, request: pytest.FixtureRequest
+) -> None:
+    """Several values, one, and none; flags know no extra."""
+    by_file = request.node.callspec.params["cluster"] == _FILE
+    for account in (JANE, OMAR, MALLORY):
+        user = cluster.whoami(party.sign_in(account.email, account.password).id_token)
+        assert user is not None
+        extra = user["extra"]
+        assert isinstance(extra, dict)
+        told = list(account.departments) if by_file else []
+        assert extra.get(DEPARTMENT, []) == told
 
 
 def _bind_developers(kube: KubeApiServer) -> None:

@@ -27,10 +27,18 @@ class Account:
     name: str
     password: str = field(repr=False)
     groups: tuple[str, ...]
+    departments: tuple[str, ...] = ()
+    """What an operator's own claim `department` says."""
 
 
-JANE = Account("jane@example.com", "Jane Doe", "correct horse", ("developers", "on-call"))
-OMAR = Account("omar@example.com", "عمر خليل", "päß wörd", ("guests",))
+JANE = Account(
+    "jane@example.com",
+    "Jane Doe",
+    "correct horse",
+    ("developers", "on-call"),
+    departments=("platform", "security"),
+)
+OMAR = Account("omar@example.com", "عمر خليل", "päß wörd", ("guests",), departments=("sales",))
 MALLORY = Account("mallory@example.com", MARKUP, "battery staple", (MARKUP,))
 
 EXAMPLE_SECRET = "the-secret-of-the-example-application"
@@ -133,5 +141,6 @@ def _user(account: Account) -> Mapping[str, object]:
         "preferredUsername": account.email.partition("@")[0],
         "userID": f"id-of-{account.email}",
         "groups": list(account.groups),
+        "claims": {"department": list(account.departments)},
         "hash": new_hash(account.password),
     }

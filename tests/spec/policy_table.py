@@ -214,6 +214,10 @@ def without_trust(config: dict[str, Any]) -> None:
     _clients(config)[OTHER[0]]["trustedPeers"] = []
 
 
+def with_groups_named_otherwise(config: dict[str, Any]) -> None:
+    _clients(config)[OTHER[0]]["groupsPrefix"] = "theirs:"
+
+
 def without_the_peer(config: dict[str, Any]) -> None:
     config["staticClients"] = [c for c in config["staticClients"] if c["id"] != OTHER[0]]
 
@@ -288,6 +292,7 @@ BREACHES: Final[Mapping[str, Breach]] = {
     "scope not allowed": Breach(config=said_of_app(allowedScopes=["openid", "offline_access"])),
     "audience not allowed": Breach(config=said_of_app(allowedAudiences=["kubernetes"])),
     "trust of the audience withdrawn": Breach(config=without_trust),
+    "audience names groups otherwise": Breach(config=with_groups_named_otherwise),
     "audience removed": Breach(config=without_the_peer),
     "audience switched off": Breach(config=with_the_peer_switched_off),
     "more scope": Breach(form={"scope": "openid email"}),
@@ -382,6 +387,10 @@ ANSWERS: Final[Mapping[str, Mapping[str, str | None]]] = {
         **_row((_GRANTS, "400 invalid_scope")),
         **_dead(*_ACCESS),
     },
+    "audience names groups otherwise": {
+        **_row((_GRANTS, "400 invalid_scope")),
+        **_dead(*_ACCESS),
+    },
     # Who asks is the audience itself.
     "audience removed": {
         **_row((_GRANTS, "400 invalid_scope"), (_ACCESS, NO_CLIENT)),
@@ -415,6 +424,7 @@ POLICIES: Final[Mapping[str, str]] = {
     "Client.disabled": "client switched off",
     "Client.secret_hashes": "secret changed",
     "Client.trusted_peers": "trust of the audience withdrawn",
+    "Client.claims": "audience names groups otherwise",
     "TokenRules.offline_access": "offline access withheld",
     "LoginRules.clients": "audience removed",
     "LoginRules.standings": "person locked",

@@ -36,6 +36,8 @@ def test_everything_that_can_be_said_is_taken_and_kept(definitions: Definitions)
         {"expiry": {"idTokens": "0h30m", "accessTokens": "0.5h"}},
         {"ssoSharedWith": [], "allowedConnectors": [], "grantTypes": []},
         {"grantTypes": ["authorization_code"], "offlineAccess": "never"},
+        {"groupsFilter": ["team-*", "*", "a b"], "groupsPrefix": "idp:", "idTokenClaims": "all"},
+        {"groupsFilter": [], "groupsPrefix": "", "idTokenClaims": "minimal"},
         {"public": True, "tokenEndpointAuthMethod": "none", "pkce": "optional"},
         {"tokenEndpointAuthMethod": "client_secret_post", "secretRef": {"name": "s"}},
         {"secretRef": {"name": "s", "previousKey": "old"}},
@@ -74,6 +76,7 @@ def test_good_policies_are_taken(definitions: Definitions, said: dict[str, Any])
         {"tokenEndpointAuthMethod": "client_secret_basic", "public": True},
         {"grantTypes": ["client_credentials"], "public": True},
         {"grantTypes": ["authorization_code"], "offlineAccess": "always"},
+        {"groupsFilter": ["team-*-x"]},
     ],
     ids=str,
 )
@@ -90,6 +93,7 @@ def test_bad_policies_are_refused_with_the_sentence_of_the_server(
     [
         ({"pkce": "plain"}, "spec.pkce"),
         ({"offlineAccess": "sometimes"}, "spec.offlineAccess"),
+        ({"idTokenClaims": "none"}, "spec.idTokenClaims"),
         ({"refreshTokenLifetime": "1h"}, "spec.refreshTokenLifetime"),
         ({"idTokenSignedResponseAlg": "none"}, "spec.idTokenSignedResponseAlg"),
         ({"requestObjectSigningAlg": "HS256"}, "spec.requestObjectSigningAlg"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from idp.oauth.claim_names import ADDRESS_MEMBERS, OF_IDENTITY, OURS, STANDARD
 from idp.settings.redirect_rules import check_redirect_uri
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.storage.definitions import HASH, Cause, Definitions, written
@@ -28,6 +29,19 @@ NO_SECRET = (
     "cannot be the name of a Secret; names are made of lower case letters, digits, `-` and `.`"
 )
 NO_ENTRY = "cannot be an entry of a Secret; entries are made of letters, digits, `-`, `_` and `.`"
+OWNED = (
+    "names what the provider itself says of a token or of the person, such as iss, sub, aud, exp,"
+    " groups or client_id; remove it"
+)
+OWN_FIELD = (
+    "names a claim that has a field of its own: spec.name, spec.preferredUsername, spec.email or"
+    " spec.emailVerified"
+)
+ADDRESS = (
+    "has no such part of an address; there are address.formatted, address.street_address,"
+    " address.locality, address.region, address.postal_code and address.country"
+)
+NO_NAME = "has what is no name of a claim: at most 128 letters, digits and any of _.:/~-"
 MOST_URIS, LONGEST_URI = 64, 2048
 
 
@@ -68,6 +82,12 @@ def state(**changes: Any) -> dict[str, Any]:
         user(passwordHash=None, passwordHashRef={"name": "jane"}),
         user(userID="", groups=["a", "b"], locked=True, emailVerified=False, name="", username=""),
         user(email="ＡＬＩＣＥ"),
+        user(claims={}),
+        user(claims={name: ["x"] for name in STANDARD if name not in OF_IDENTITY}),
+        user(claims={f"address.{member}": ["x"] for member in ADDRESS_MEMBERS}),
+        user(claims={"department": ["r", "d"], "https://example.com/x~1-2_3": ["ü" * 1024]}),
+        user(claims={f"c{n}": ["x"] for n in range(64)}),
+        user(claims={"x" * 128: [str(n) for n in range(64)]}),
         state(),
         state(locked=True, user="jane", notBefore=""),
         state(notBefore="2026-02-28T23:59:59Z"),
@@ -147,6 +167,25 @@ def test_good_objects_are_taken(definitions: Definitions, good: Mapping[str, Any
         (user(passwordHash="$6$salt$hash"), "spec.passwordHash", None),
         (user(passwordHash="$argon2i$v=19$m=4096"), "spec.passwordHash", None),
         (user(groups=["a", "a"]), "spec.groups[1]", 'Duplicate value: "a"'),
+        *(
+            (user(claims={name: ["x"]}), "spec.claims", OWNED)
+            for name in sorted({"iss", "sub", "Groups", "AMR", *OURS})
+        ),
+        *(
+            (user(claims={name: ["x"]}), "spec.claims", OWN_FIELD)
+            for name in ("name", "preferred_username", "email", "Email_Verified")
+        ),
+        (user(claims={"address": ["x"]}), "spec.claims", ADDRESS),
+        (user(claims={"ADDRESS": ["x"]}), "spec.claims", ADDRESS),
+        (user(claims={"address.town": ["x"]}), "spec.claims", ADDRESS),
+        *((user(claims={name: ["x"]}), "spec.claims", NO_NAME) for name in ("a b", ".a", "é", "")),
+        (user(claims={"x" * 129: ["x"]}), "spec.claims", NO_NAME),
+        (user(claims={"department": "x"}), "spec.claims.department", None),
+        (user(claims={"department": []}), "spec.claims.department", None),
+        (user(claims={"department": [""]}), "spec.claims.department[0]", None),
+        (user(claims={"department": [7]}), "spec.claims.department[0]", None),
+        (user(claims={"department": ["x" * 1025]}), "spec.claims.department[0]", None),
+        (user(claims={f"c{n}": ["x"] for n in range(65)}), "spec.claims", None),
         (
             user(passwordHash=None, passwordHashRef={"name": "_"}),
             "spec.passwordHashRef.name",

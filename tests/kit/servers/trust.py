@@ -11,6 +11,10 @@ from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.kube_api_server import KubeApiServer
 
 PREFIX = "oidc:"
+DEPARTMENT = "example.com/department"
+"""Where the API server puts the claim `department` of a user, as docs/kubernetes.md shows it."""
+
+_DEPARTMENT_CLAIM = "has(claims.department) ? claims.department : []"
 
 
 class NotTrusted(Exception):
@@ -20,7 +24,10 @@ class NotTrusted(Exception):
 def authentication_config(
     issuer: str, *, audience: str, ca: CertificateAuthority
 ) -> Mapping[str, object]:
-    """Return an AuthenticationConfiguration: user names are emails, `PREFIX` before everything."""
+    """Return an AuthenticationConfiguration: user names are emails, `PREFIX` before everything.
+
+    It says one thing more than flags can: where a claim of the operator's own goes.
+    """
     return {
         "apiVersion": "apiserver.config.k8s.io/v1",
         "kind": "AuthenticationConfiguration",
@@ -34,6 +41,7 @@ def authentication_config(
                 "claimMappings": {
                     "username": {"claim": "email", "prefix": PREFIX},
                     "groups": {"claim": "groups", "prefix": PREFIX},
+                    "extra": [{"key": DEPARTMENT, "valueExpression": _DEPARTMENT_CLAIM}],
                 },
             }
         ],
@@ -41,7 +49,7 @@ def authentication_config(
 
 
 def oidc_flags(issuer: str, *, audience: str, ca_file: Path) -> Sequence[str]:
-    """Return flags that say the same as `authentication_config`."""
+    """Return flags that say the same as `authentication_config`, but for the extra."""
     return [
         f"--oidc-issuer-url={issuer}",
         f"--oidc-client-id={audience}",

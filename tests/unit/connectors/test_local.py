@@ -12,6 +12,7 @@ from connectors.base import (
     IdentityGone,
     PasswordConnector,
     Refreshable,
+    TellsClaims,
 )
 from connectors.local import LocalConnector, LocalUser, LocalUsers
 from connectors.passwords import UnusableHash, hash_kind
@@ -43,6 +44,7 @@ def test_it_is_a_password_connector_that_can_be_asked_again() -> None:
     connector, _ = connector_of()
     assert isinstance(connector, PasswordConnector)
     assert isinstance(connector, Refreshable)
+    assert isinstance(connector, TellsClaims)
     assert connector.username_prompt == "Email address"
 
 
@@ -61,6 +63,18 @@ def test_the_claims_are_those_of_dex(username: str, name: str, shown: str) -> No
         email_verified=True,
         groups=("admins",),
     )
+
+
+def test_what_else_is_known_is_said_at_login_and_at_refresh() -> None:
+    claims = (("department", ("r", "d")), ("address.locality", ("Köln",)))
+    bob = replace(ALICE, email="bob@example.com", user_id="2", claims=(("badge", ("7",)),))
+    connector, _ = connector_of(replace(ALICE, claims=claims), bob)
+    identity = login(connector, "alice@example.com")
+    assert identity.claims == claims
+    changed, _ = connector_of(replace(ALICE, claims=(("department", ("x",)),)))
+    assert asyncio.run(changed.refresh(identity)).claims == (("department", ("x",)),)
+    assert connector.claim_names == {"department", "address.locality", "badge"}
+    assert connector_of()[0].claim_names == frozenset()
 
 
 @pytest.mark.spec("Dex", "staticPasswords")

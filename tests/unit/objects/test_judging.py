@@ -224,10 +224,12 @@ def test_a_user_in_full() -> None:
             "emailVerified": False,
             "userID": "4711",
             "groups": ["admins"],
+            "claims": {"department": ["r", "d"], "address.locality": ["Köln"], "none": []},
             "locked": True,
         }
     )
     person = judged.value
+    assert person.claims == (("department", ("r", "d")), ("address.locality", ("Köln",)))
     assert (person.email, person.user_id, person.username) == ("Alice@Example.com", "4711", "alice")
     assert (person.name, person.preferred_username) == ("Alice Liddell", "al")
     assert (person.email_verified, person.groups, person.locked) == (False, ("admins",), True)
@@ -257,6 +259,25 @@ def test_a_user_is_known_by_the_name_of_the_object_unless_it_says_otherwise() ->
         ({**USER, "emailVerified": 1}, "spec.emailVerified must be true or false"),
         ({**USER, "groups": "admins"}, "spec.groups must be a list"),
         ({**USER, "userID": ["1"]}, "spec.userID must be text"),
+        ({**USER, "claims": ["department"]}, "spec.claims must be an object with fields"),
+        ({**USER, "claims": {"department": "r"}}, "spec.claims.department must be a list"),
+        ({**USER, "claims": {"department": [1]}}, "spec.claims.department[0] must be text"),
+        (
+            {**USER, "claims": {"sub": ["root"]}},
+            "spec.claims.sub has a field of its own; it cannot be set among the other claims.",
+        ),
+        (
+            {**USER, "claims": {"iss": ["x"]}},
+            "spec.claims.iss is said by the provider itself; it cannot be set for a person.",
+        ),
+        ({**USER, "claims": {"Groups": ["x"]}}, "spec.claims.Groups has a field of its own"),
+        ({**USER, "claims": {"address": ["x"]}}, "spec.claims.address is made of its members"),
+        ({**USER, "claims": {"updated_at": ["x"]}}, "must be a number of seconds since 1970"),
+        ({**USER, "claims": {"given_name": ["a", "b"]}}, "can have one value only"),
+        (
+            {**USER, "claims": {f"c{n}": ["x"] for n in range(10_001)}},
+            "spec.claims has more than 10000 fields.",
+        ),
     ],
 )
 def test_a_user_that_is_wrong_is_told_what_to_mend(spec: Any, problem: str) -> None:

@@ -345,6 +345,23 @@ async def test_local_users_sign_in(world: World) -> None:
         assert (await connector.login("root@example.com", "correct horse")).user_id == "root"
 
 
+async def test_what_can_be_told_of_somebody_comes_and_goes_with_the_users(world: World) -> None:
+    async with world.running() as live:
+        claims = {"department": ["physics"], "address.locality": ["Köln"]}
+        world.store.apply("local-users", "alice", {**USER, "claims": claims})
+        await soon(lambda: live.users.users().claim_names == set(claims))
+        other = {"email": "b@example.com", "passwordHash": HASH, "claims": {"department": ["x"]}}
+        world.store.apply("local-users", "bob", other)
+        await soon(lambda: live.users.users().with_email("b@example.com"))
+        world.store.delete("local-users", "alice")
+        await soon(lambda: live.users.users().claim_names == {"department"})
+        world.store.apply("local-users", "bob", {**other, "claims": {"iss": ["x"]}})
+        await soon(lambda: live.users.users().claim_names == frozenset())
+        assert world.store.status("local-users", "bob")["Ready"]["message"].startswith(
+            "spec.claims.iss is said by the provider itself"
+        )
+
+
 async def test_a_locked_user_is_out_and_only_who_knows_the_password_is_told(world: World) -> None:
     world.store.apply("local-users", "alice", USER)
     async with world.running() as live:

@@ -11,6 +11,7 @@ from idp.app.values import clients_of
 from idp.oauth.client import (
     NO_END,
     Allowed,
+    ClaimRules,
     Client,
     ClientLinks,
     LogoutRules,
@@ -46,6 +47,9 @@ EVERYTHING: dict[str, Any] = {
     },
     "refreshTokenLifetime": "session",
     "idTokenSignedResponseAlg": "ES256",
+    "idTokenClaims": "minimal",
+    "groupsFilter": ["team-*", "admins"],
+    "groupsPrefix": "idp:",
     "offlineAccess": "always",
     "pkce": "required",
     "skipApprovalScreen": True,
@@ -81,6 +85,9 @@ def test_everything_that_can_be_said_of_a_client(read: Read) -> None:
         grant_types=frozenset({"authorization_code", "refresh_token"}),
         scopes=frozenset({"openid", "groups"}),
         audiences=frozenset({"kubernetes"}),
+    )
+    assert client.claims == ClaimRules(
+        id_token_claims="minimal", groups_filter=("team-*", "admins"), groups_prefix="idp:"
     )
     assert client.tokens == TokenRules(
         id_token_lifetime=timedelta(minutes=10),
@@ -151,6 +158,10 @@ def test_an_object_says_the_same_as_the_file(read: Read) -> None:
         ({"refreshTokenLifetime": "1h"}, "refreshTokenLifetime", "not one of standalone, session"),
         ({"idTokenSignedResponseAlg": "PS256"}, "idTokenSignedResponseAlg", "not one of RS256"),
         ({"idTokenSignedResponseAlg": "none"}, "idTokenSignedResponseAlg", "not one of RS256"),
+        ({"idTokenClaims": "none"}, "idTokenClaims", "`none` is not one of all, minimal"),
+        ({"groupsFilter": ["a", "*-x"]}, "groupsFilter[1]", "`*-x` has a `*` before its end"),
+        ({"groupsFilter": "team-*"}, "groupsFilter", "must be a list"),
+        ({"groupsPrefix": ["idp:"]}, "groupsPrefix", "must be text, but is a list"),
         ({"offlineAccess": True}, "offlineAccess", "is not one of requested, always, never"),
         ({"pkce": "plain"}, "pkce", "`plain` is not one of required, optional"),
         ({"tokenEndpointAuthMethod": "client_secret_jwt"}, "tokenEndpointAuthMethod",

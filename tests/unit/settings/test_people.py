@@ -128,6 +128,60 @@ def test_a_password_with_what_is_required_only(read: Read) -> None:
     assert person.groups == ()
 
 
+def _person_with(claims: str) -> str:
+    return _people(f"{{email: a@example.com, hash: '{BCRYPT}', userID: '1', claims: {claims}}}")
+
+
+def test_what_else_is_said_of_a_person(read: Read) -> None:
+    """As people write YAML: one value or several, numbers and booleans as they come."""
+    claims = (
+        "{department: engineering, teams: [a, b], badge: 7, updated_at: 1700000000,"
+        " phone_number: '+49 221 1234', phone_number_verified: true, birthdate: 1990-01-31,"
+        " address.locality: Köln, nothing: []}"
+    )
+    (person,) = read(_person_with(claims)).static_passwords
+    assert person.claims == {
+        "department": ("engineering",),
+        "teams": ("a", "b"),
+        "badge": ("7",),
+        "updated_at": ("1700000000",),
+        "phone_number": ("+49 221 1234",),
+        "phone_number_verified": ("true",),
+        "birthdate": ("1990-01-31",),
+        "address.locality": ("Köln",),
+        "nothing": (),
+    }
+    assert read(_person_with("")).static_passwords[0].claims == {}
+
+
+@pytest.mark.parametrize(
+    ("claims", "path", "hint"),
+    [
+        ("{sub: root}", ".sub", "has a field of its own"),
+        ("{groups: [system:masters]}", ".groups", "has a field of its own"),
+        ("{Groups: [system:masters]}", ".Groups", "has a field of its own"),
+        ("{email_verified: true}", ".email_verified", "has a field of its own"),
+        ("{ISS: x}", ".ISS", "is said by the provider itself; it cannot be set for a person"),
+        ("{amr: [mfa]}", ".amr", "is said by the provider itself"),
+        ("{address: here}", ".address", "is made of its members; set address.formatted"),
+        ("{address.town: x}", '["address.town"]', "is no member of address"),
+        ("{'a b': x}", '["a b"]', "is no name of a claim"),
+        ("{updated_at: soon}", ".updated_at", "must be a number of seconds since 1970"),
+        ("{phone_number_verified: 'yes'}", ".phone_number_verified", "must be true or false"),
+        ("{given_name: [a, b]}", ".given_name", "can have one value only"),
+        ("{department: {a: b}}", ".department[0]", "must be text, but is a mapping"),
+        ("{department: ' x'}", ".department[0]", "begins or ends with a space"),
+        ("[department]", "", "must be a mapping of keys, but is a list"),
+    ],
+)
+def test_what_cannot_be_said_of_a_person_is_refused(
+    refuse: Refuse, claims: str, path: str, hint: str
+) -> None:
+    problems = refuse(_person_with(claims))
+    assert f"staticPasswords[0].claims{path}" in [problem.path for problem in problems]
+    assert any(hint in problem.message for problem in problems), problems
+
+
 @pytest.mark.parametrize(
     ("text", "kept"),
     [
