@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from idp.keys.client_keys import CLIENT_ALGORITHMS, KeySetUnusable, key_set_text
-from idp.strict_json import parse_object
 from idp.oauth.client import PRIVATE_KEY_JWT
 from idp.oauth.errors import (
     InvalidClientMetadata,
@@ -38,6 +37,7 @@ from idp.settings.client_addresses import (
     check_request_uri,
 )
 from idp.settings.redirect_rules import check_redirect_uri
+from idp.strict_json import parse_object
 
 Members = dict[str, Any]
 """The metadata of a client, by the names of the wire, as it is stored and answered."""

@@ -4,8 +4,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from idp.strict_json import parse_object
 from idp.oauth.errors import InvalidRequest
+from idp.strict_json import parse_object
 from idp.web.forms import read_stream
 
 _JSON = "application/json"
