@@ -96,8 +96,16 @@ class Opener:
         except BaseException:
             connection.abandon()
             raise
-        told("TLS", connection.tls_version or "none: passwords travel in clear")
+        told("TLS", self._protection(connection))
         return connection
+
+    def _protection(self, connection: Connection) -> str:
+        if not connection.tls_version:
+            return "none: passwords travel in clear"
+        verified = (
+            "verified" if self.contexts.verifies else "and nobody verified (insecureSkipVerify)"
+        )
+        return f"{connection.tls_version}, {verified}"
 
 
 def name_of(host: Host) -> str:

@@ -26,6 +26,11 @@ class TlsContexts:
         self._made_of: tuple[_Material, object] | None = None
         self._context: ssl.SSLContext | None = None
 
+    @property
+    def verifies(self) -> bool:
+        """Tell whether a server has to be who it says it is."""
+        return not self._trust.skips_verification
+
     def current(self) -> ssl.SSLContext:
         """Return a context of what the files hold now. Raises TrustUnusable; never trusts less."""
         made_of = (self._material(), self._system_stamp())

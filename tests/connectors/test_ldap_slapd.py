@@ -261,7 +261,7 @@ def test_a_namesake_of_who_was_deleted_is_somebody_else(
 def test_an_examination_tells_all(connector: LdapConnector) -> None:
     report = asyncio.run(connector.examine("alice"))
     assert report.is_well
-    assert "TLSv1.3" in [step.text for step in report.steps]
+    assert "TLSv1.3, verified" in [step.text for step in report.steps]
     assert report.identity is not None
     assert report.identity.groups == ("admins", "backend", "developers", "staff")
     asyncio.run(connector.probe())

@@ -1,5 +1,6 @@
 """TLS is verified, or nothing is said: certificates, names, StartTLS in every broken form."""
 
+import asyncio
 import os
 import ssl
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from connectors.base import ConnectorUnavailable
 from connectors.ldap.config import Security, Trust
 from connectors.ldap.directory import Patience
 from connectors.ldap.errors import TrustUnusable
+from connectors.ldap.examine import Report
 from connectors.ldap.tls import TlsContexts
 from tests.kit.hostile_directory import answers, ber
 from tests.kit.hostile_directory.bad_certificates import BAD_CERTIFICATES
@@ -134,7 +136,13 @@ def test_who_asked_for_it_verifies_nothing(
         trust = Trust(skips_verification=True)
         with world(config_of(host_of(directory), security=security, trust=trust)) as here:
             assert here.login().user_id == "alice"
+            report = asyncio.run(here.connector.examine())
+        assert "TLSv1.3, and nobody verified (insecureSkipVerify)" in texts(report)
         assert said_in_clear(directory) == []
+
+
+def texts(report: Report) -> list[str]:
+    return [step.text for step in report.steps]
 
 
 def test_a_server_that_vouches_for_itself_can_be_the_authority(
