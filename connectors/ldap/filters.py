@@ -26,7 +26,14 @@ _SHOWN_ESCAPED = re.compile(r"[*()\\\x00-\x1f\x7f\ud800-\udfff]")
 
 
 class FilterRefused(ValueError):
-    """The text is no filter; the message says where it stops being one."""
+    """The text is no filter; the message says where it stops being one.
+
+    `problem` is the same without the whole of the text, for messages that name it already.
+    """
+
+    def __init__(self, problem: str, *, text: str = "", at: int = 0) -> None:
+        super().__init__(f"character {at} of {text!r}: {problem}" if text else problem)
+        self.problem = f"character {at}: {problem}" if text else problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +144,7 @@ class _Reader:
         self._take(")", r"expected ')'; in a value ( ) * \ are written \28 \29 \2a \5c")
 
     def refusal(self, problem: str) -> FilterRefused:
-        return FilterRefused(f"character {self.at + 1} of {self.text!r}: {problem}")
+        return FilterRefused(problem, text=self.text, at=self.at + 1)
 
     def _parts(self, operator: str, depth: int) -> None:
         """Read at least one filter, and exactly one behind a `!`."""

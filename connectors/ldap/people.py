@@ -57,6 +57,14 @@ def identity_of(entry: Entry, search: UserSearch) -> Identity:
     )
 
 
+def user_id_of(entry: Entry, search: UserSearch) -> str:
+    """Return the id of whom an entry stands for, "" if it has none that can be read."""
+    try:
+        return _one(entry, search.id_attr)
+    except ValueUnreadable:
+        return ""
+
+
 def text_of_value(attribute: str, value: bytes) -> str:
     """Return a value as text: ids of Active Directory as people know them, all else as UTF-8.
 

@@ -179,7 +179,12 @@ class SignIn:
         """Say to the log what no page says: a page must not tell accounts apart."""
         if verdict is not Verdict.WRONG:
             self.events.note(LOGIN_REFUSED, dn=entry.dn, reason=str(verdict), answer=str(result))
-        return accounts.error_for(verdict)
+        error = accounts.error_for(verdict)
+        if isinstance(error, BadCredentials):
+            return BadCredentials(
+                str(error), user_id=people.user_id_of(entry, self.config.user_search)
+            )
+        return error
 
     def _note_policy(self, entry: Entry, result: Result) -> None:
         if result.policy.grace is not None:

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.settings.ldap_syntax import (
-    DEEPEST_FILTER,
     check_attribute,
     check_base_dn,
     check_filter,
@@ -52,29 +51,27 @@ def test_filters_are_taken_as_they_stand(text: str) -> None:
     [
         ("objectClass=person", "write it in parentheses, such as `(objectClass=person)`"),
         ("", "write it in parentheses"),
-        ("(objectClass=person", "a `)` is missing at its end"),
-        ("(&(a=b)(c=d)", "a `)` is missing at its end"),
-        ("(a=b))", "more than one LDAP filter, or has a `)` too many"),
-        ("(a=b)(c=d)", "several are joined by `(&(…)(…))`"),
-        ("(a)", "in it `a)` is no comparison"),
-        ("()", "in it `)` is no comparison"),
-        ("(=b)", "no comparison"),
-        ("(a b=c)", "no comparison"),
-        ("(&)", "`&` joins filters in parentheses"),
-        ("(|a=b)", "`|` joins filters in parentheses"),
-        ("(!(a=b)(c=d))", "`!` negates exactly one filter"),
-        ("(!)", "`!` negates exactly one filter"),
-        ("(!a=b)", "`!` negates exactly one filter"),
-        (r"(a=b\)", r"`\)` stands where a `)` is expected"),
-        (r"(a=b\zz)", "stands where a `)` is expected"),
-        ("(a=(b))", r"parentheses and backslashes in a value are written `\28`"),
-        ("(&(a=b)c)", "`c)` stands where a `)` is expected"),
-        ("(a=b\0)", "stands where a `)` is expected"),
-        ("(!" * DEEPEST_FILTER + "(a=b)" + ")" * DEEPEST_FILTER, "nests more than 32 levels deep"),
+        ("(objectClass=person", "character 20: expected ')'"),
+        ("(&(a=b)(c=d)", "character 13: expected ')'"),
+        ("(a=b))", "character 6: the filter ends here"),
+        ("(a=b)(c=d)", "character 6: the filter ends here; put several into (&...) or (|...)"),
+        ("(a)", "character 2: expected attribute=value"),
+        ("()", "character 2: expected attribute=value"),
+        ("(=b)", "expected attribute=value"),
+        ("(a b=c)", "expected attribute=value"),
+        ("(&)", "character 3: a filter begins with a parenthesis"),
+        ("(|a=b)", "a filter begins with a parenthesis"),
+        ("(!(a=b)(c=d))", "character 8: expected ')'"),
+        ("(!)", "a filter begins with a parenthesis"),
+        (r"(a=b\zz)", r"in a value ( ) * \ are written \28 \29 \2a \5c"),
+        ("(a=(b))", "character 4: expected ')'"),
+        ("(a=b\0)", "expected ')'"),
+        ("(!" * 40 + "(a=b)" + ")" * 40, "the filter is nested too deeply"),
+        ("(a=" + "b" * 9000 + ")", "a filter has at most 8192 characters"),
     ],
 )
 def test_what_is_no_filter_is_told_where_it_breaks(text: str, hint: str) -> None:
-    with pytest.raises(ValueError, match=r"filter|nests") as caught:
+    with pytest.raises(ValueError, match="is no LDAP filter") as caught:
         check_filter(text)
     assert hint in str(caught.value)
 
