@@ -32,8 +32,8 @@ class FilterRefused(ValueError):
     """
 
     def __init__(self, problem: str, *, text: str = "", at: int = 0) -> None:
-        super().__init__(f"character {at} of {text!r}: {problem}" if text else problem)
-        self.problem = f"character {at}: {problem}" if text else problem
+        super().__init__(f"character {at} of {text!r}: {problem}" if at else problem)
+        self.problem = f"character {at}: {problem}" if at else problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def check_base_dn(text: str) -> str:
 
 def check_filter(text: str) -> str:
     """Return a filter unchanged (RFC 4515 section 3). Raises ValueError."""
-    if not text.startswith("("):
+    if not text.lstrip().startswith("("):
         raise ValueError(
             "is no LDAP filter; write it in parentheses, such as `(objectClass=person)`"
         )

@@ -85,7 +85,6 @@ def test_revoking_by_name_deletes_that_one(database: Database) -> None:
     assert database.names("refresh-grants") == ["b2"]
 
 
-@pytest.mark.parametrize("name", ["nobody", "", "../signing-keys", "A1", "a" * 300, "a/b"])
 def test_revoking_the_login_that_began_a_session_takes_the_others_with_it(
     database: Database,
 ) -> None:
@@ -99,6 +98,7 @@ def test_revoking_the_login_that_began_a_session_takes_the_others_with_it(
     assert database.names("refresh-grants") == ["c3"]
 
 
+@pytest.mark.parametrize("name", ["nobody", "", "../signing-keys", "A1", "a" * 300, "a/b"])
 def test_a_name_that_is_not_there_fails_after_the_others_are_ended(
     database: Database, name: str
 ) -> None:
