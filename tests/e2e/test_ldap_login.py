@@ -213,6 +213,20 @@ def test_refresh_by_kubectl_keeps_the_subject_and_makes_new_tokens(
     assert party.claims(second["id-token"])["sub"] == party.claims(first["id-token"])["sub"]
 
 
+def test_login_costs_two_writes_and_three_requests_and_a_refresh_one_and_two(
+    cluster: KubeApiServer, party: RelyingParty, store: KubernetesStore
+) -> None:
+    with store.api_requests.recorded() as login:
+        tokens = party.sign_in(ALICE.uid, ALICE.password)
+    with store.api_requests.recorded() as refresh:
+        party.refresh(tokens.refresh_token)
+
+    assert len(login.writes) <= 2, str(login)
+    assert len(login.of_operations) <= 3, str(login)
+    assert len(refresh.writes) == 1, str(refresh)
+    assert len(refresh.of_operations) <= 2, str(refresh)
+
+
 @pytest.mark.covers("R-31")
 def test_second_device_goes_on_when_the_first_is_signed_out(
     device: Callable[[DirectoryPerson], Device], store: KubernetesStore, party: RelyingParty
