@@ -179,7 +179,7 @@ def test_lists_of_logins_are_read_and_selected_by_kubectl(definitions: Definitio
     definitions.create(grant("bob-1", user="bob", clientID="kubernetes", connector="local"))
     lines = definitions.kubectl("get", "refreshgrants", "-o", "wide").splitlines()
     assert lines[0].split() == [
-        "NAME", "USER", "CLIENT", "CONNECTOR", "LAST-USED", "EXPIRES", "AGE", "ENDED",
+        "NAME", "USER", "CLIENT", "CONNECTOR", "LAST-USED", "EXPIRES", "AGE", "ENDED", "SESSION",
     ]  # fmt: skip
     row = next(line for line in lines if line.startswith("jane-1"))
     assert row.split()[:6] == [
@@ -188,6 +188,7 @@ def test_lists_of_logins_are_read_and_selected_by_kubectl(definitions: Definitio
     ]  # fmt: skip
     narrow = definitions.kubectl("get", "rg").splitlines()[0]
     assert "ENDED" not in narrow
+    assert "SESSION" not in narrow
     assert "AGE" in narrow
     for selector, found in (
         ("spec.user=jane@example.com", "refreshgrant.state.kube-idp.dev/jane-1\n"),
