@@ -5,6 +5,7 @@ from typing import Any
 
 from idp.oauth.client import (
     Allowed,
+    ClaimRules,
     Client,
     ClientKeys,
     ClientLinks,
@@ -30,7 +31,8 @@ def members_of(record: RegisteredClient) -> Members:
 def client_of(record: RegisteredClient) -> Client:
     """Return the client. What it does not say is the provider's own default.
 
-    It has no peers that trust it unless they say so themselves, and asks for approval always.
+    It has no peers that trust it unless they say so themselves, asks for approval always, and gets
+    ID tokens without the claims of scopes, which userinfo has (OIDC Core section 5.4).
     Raises KeyError and TypeError for metadata of another shape than this version writes.
     """
     said = members_of(record)
@@ -47,6 +49,7 @@ def client_of(record: RegisteredClient) -> Client:
             scopes=frozenset(said.get("scope", "").split()),
         ),
         default_max_age=said.get("default_max_age"),
+        claims=ClaimRules(id_token_claims="minimal"),  # noqa: S106 - which claims, and no token
         tokens=TokenRules(id_token_alg=said.get("id_token_signed_response_alg", "")),
         logout=_logout(said),
         request_objects=RequestObjectRules(

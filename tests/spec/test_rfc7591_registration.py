@@ -139,6 +139,8 @@ def test_a_registered_client_signs_people_in(idp: ProviderUnderTest, method: str
     payload = answer.json()["id_token"].split(".")[1]
     claims = json.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     assert claims["aud"] == client.id
+    # Claims of scopes are at userinfo only, as OIDC Core section 5.4 has it.
+    assert not {"email", "name", "groups"} & set(claims)
 
 
 @pytest.mark.spec("OIDC Registration", "2")
