@@ -118,6 +118,7 @@ def test_the_servers_own_access_is_checked_before_the_first_start(
         "ok       localusers.kube-idp.dev",
         "ok       oidcclients.kube-idp.dev",
         "ok       refreshgrants.state.kube-idp.dev",
+        "ok       registeredclients.state.kube-idp.dev",
         "ok       signingkeyrings.state.kube-idp.dev",
         "ok       usedassertions.state.kube-idp.dev",
         "ok       userstates.state.kube-idp.dev",
@@ -140,7 +141,7 @@ def test_a_right_that_lacks_is_named(
     answer = nobody("check", "--cluster", str(path))
     assert answer.status == 1
     problems = [line for line in answer.stdout.splitlines() if line.startswith("problem")]
-    assert len(problems) == 8
+    assert len(problems) == 9
     assert "list identityconnectors.kube-idp.dev" in problems[0]
     assert "resourceNames: [kube-idp-sealing-keys]" in problems[-1]
 

@@ -10,7 +10,10 @@ from tests.kit.gallery import CHROMIUM, DESK, PHONE, browser_context, extreme, o
 pytestmark = pytest.mark.servers
 
 EVERY_PAGE = {**realistic(), **extreme()}
-TARGETS = "a, button, input:not([type=hidden]), textarea"
+# Of a box to tick, its words can be touched as well.
+TARGETS = (
+    "a, button, input:not([type=hidden], [type=checkbox]), label:has([type=checkbox]), textarea"
+)
 NARROW = {"width": 320, "height": 568}
 LOOKS = [("light", DESK), ("dark", NARROW)]
 
