@@ -91,7 +91,8 @@ def latencies(url: str, slapd: Slapd, tokens: list[dict[str, str]]) -> list[Late
 async def _while_logins_hang(url: str, operation: Operation) -> float:
     load = Load(url, account)
     logins = [asyncio.ensure_future(_hang(load, number)) for number in range(HANGING)]
-    await asyncio.sleep(0.5)
+    # Until all of them hang: their pages and forms are work as well.
+    await asyncio.sleep(2.5)
     try:
         return await _percentile(url, operation)
     finally:
