@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import bearer_user, exec_user
+from tests.kit.servers.rbac import pods_listed_by
 from tests.kit.servers.trust import (
     DEPARTMENT,
     authentication_config,
@@ -38,7 +39,7 @@ def cluster(
     provider: IdpProcess,
     party: RelyingParty,
     ca: CertificateAuthority,
-) -> KubeApiServer:
+) -> Iterator[KubeApiServer]:
     flags: Sequence[str] = ()
     config: Mapping[str, object] | None = None
     if request.param == _FLAGS:
@@ -48,8 +49,8 @@ def cluster(
     kube.restart(extra_flags=flags, authentication_config=config)
     token = party.sign_in(JANE.email, JANE.password).id_token
     wait_until_trusted(kube, lambda: token)
-    _bind_developers(kube)
-    return kube
+    with pods_listed_by(kube, "oidc:developers"):
+        yield kube
 
 
 def test_person_signs_in_and_kubectl_knows_name_and_groups(
@@ -145,16 +146,6 @@ def test_a_claim_of_the_operators_own_reaches_the_extra(
         assert isinstance(extra, dict)
         told = list(account.departments) if by_file else []
         assert extra.get(DEPARTMENT, []) == told
-
-
-def _bind_developers(kube: KubeApiServer) -> None:
-    """Let developers list pods; a role of our own, since nobody fills the aggregated ones."""
-    if kube.kubectl("get", "clusterrole", "pod-lister").status == 0:
-        return
-    reader = ("--verb=list", "--resource=pods")
-    kube.kubectl("create", "clusterrole", "pod-lister", *reader).check()
-    bound = ("--clusterrole=pod-lister", "--group=oidc:developers")
-    kube.kubectl("create", "clusterrolebinding", "developers-list-pods", *bound).check()
 
 
 def _kubeconfig(cluster: KubeApiServer, party: RelyingParty, account: Account, path: Path) -> Path:

@@ -81,13 +81,17 @@ def party(
 
 
 @pytest.fixture(scope="module")
-def cluster(kube: KubeApiServer, party: RelyingParty, ca: CertificateAuthority) -> KubeApiServer:
+def cluster(
+    kube: KubeApiServer, party: RelyingParty, ca: CertificateAuthority
+) -> Iterator[KubeApiServer]:
     config = _read("authentication.yaml")
     config["jwt"][0]["issuer"] |= {"url": party.issuer, "certificateAuthority": ca.pem}
     kube.restart(authentication_config=config)
     wait_until_trusted(kube, lambda: party.sign_in(ALICE.uid, ALICE.password).id_token)
-    kube.kubectl("apply", "-f", str(_EXAMPLE / "rbac.yaml")).check()
-    return kube
+    granted = str(_EXAMPLE / "rbac.yaml")
+    kube.kubectl("apply", "-f", granted).check()
+    yield kube
+    kube.kubectl("delete", "-f", granted).check()
 
 
 def test_people_of_the_directory_are_who_the_readme_says_and_may_what_it_says(

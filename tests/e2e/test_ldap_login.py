@@ -40,6 +40,7 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import Answer, exec_user, kept_tokens, oidc_user
 from tests.kit.servers.kubernetes_store import KubernetesStore
+from tests.kit.servers.rbac import pods_listed_by
 from tests.kit.servers.slapd import Slapd
 from tests.kit.servers.trust import authentication_config, wait_until_trusted
 
@@ -90,17 +91,13 @@ def party(provider: IdpProcess) -> Iterator[RelyingParty]:
 @pytest.fixture(scope="module")
 def cluster(
     kube: KubeApiServer, provider: IdpProcess, party: RelyingParty, ca: CertificateAuthority
-) -> KubeApiServer:
-    """Return the API server, which lets developers list pods and trusts the provider."""
+) -> Iterator[KubeApiServer]:
+    """Yield the API server, which lets developers list pods and trusts the provider."""
     config = authentication_config(provider.issuer, audience=AUDIENCE, ca=ca)
     kube.restart(authentication_config=config)
     wait_until_trusted(kube, lambda: party.sign_in(ALICE.uid, ALICE.password).id_token)
-    if kube.kubectl("get", "clusterrole", "ldap-pod-lister").status:
-        reader = ("--verb=list", "--resource=pods")
-        kube.kubectl("create", "clusterrole", "ldap-pod-lister", *reader).check()
-        bound = ("--clusterrole=ldap-pod-lister", "--group=oidc:backend")
-        kube.kubectl("create", "clusterrolebinding", "backend-lists-pods", *bound).check()
-    return kube
+    with pods_listed_by(kube, "oidc:backend"):
+        yield kube
 
 
 class Device:

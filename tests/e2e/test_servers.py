@@ -15,6 +15,7 @@ from tests.kit.servers.etcd import Etcd
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import bearer_user
 from tests.kit.servers.process import ServerFailed
+from tests.kit.servers.rbac import pods_listed_by
 from tests.kit.servers.static_issuer import StaticIssuer
 from tests.kit.servers.static_pages import StaticPage, StaticPages
 
@@ -108,19 +109,16 @@ def test_good_token_has_name_and_groups(
 def test_bound_group_is_allowed_and_nothing_else(
     kube: KubeApiServer, issuer: StaticIssuer, tmp_path: Path
 ) -> None:
-    reader = ("--verb=list", "--resource=pods")
-    kube.kubectl("create", "clusterrole", "pod-reader", *reader).check()
-    bound = ("--clusterrole=pod-reader", "--group=static:readers")
-    kube.kubectl("create", "clusterrolebinding", "readers", *bound).check()
     token = issuer.sign(_claims(issuer, sub="bob", groups=["readers"]))
     stranger_token = issuer.sign(_claims(issuer, sub="carol", groups=["others"]))
     _wait_until_accepted(kube, token)
     bob = kube.write_kubeconfig(tmp_path / "bob", user=bearer_user(token))
     carol = kube.write_kubeconfig(tmp_path / "carol", user=bearer_user(stranger_token))
 
-    assert "No resources found" in kube.kubectl("get", "pods", kubeconfig=bob).stderr
-    secrets = kube.kubectl("get", "secrets", kubeconfig=bob)
-    pods = kube.kubectl("get", "pods", kubeconfig=carol)
+    with pods_listed_by(kube, "static:readers"):
+        assert "No resources found" in kube.kubectl("get", "pods", kubeconfig=bob).stderr
+        secrets = kube.kubectl("get", "secrets", kubeconfig=bob)
+        pods = kube.kubectl("get", "pods", kubeconfig=carol)
 
     assert (secrets.status, pods.status) == (1, 1)
     assert 'User "static:bob" cannot list resource "secrets"' in secrets.stderr
