@@ -39,7 +39,7 @@ contracts: $(READY)
 unit: $(READY)
 	$(BIN)/pytest -q -n 3 --dist worksteal -m "not servers"
 
-test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, Helm, Chromium, LDAP servers
+test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, Helm, Chromium, LDAP servers, peers
 	$(BIN)/python -m tests.kit.install
 
 test: test-setup lint types contracts ## everything, with real servers

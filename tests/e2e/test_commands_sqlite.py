@@ -1,9 +1,6 @@
 """The commands on the file of a running server: it hears of what they change."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.kit.command_line import run_beside
 from tests.kit.relying_party import RelyingParty
 from tests.kit.scene import JANE, OMAR, kubernetes_party, provider_config
 from tests.kit.servers.idp_process import IdpProcess
-from tests.kit.servers.kubectl import Answer
 from tests.kit.stores import SqliteStore
 
 pytestmark = pytest.mark.servers
@@ -32,26 +29,15 @@ def party(directory: Path) -> Iterator[RelyingParty]:
         yield kubernetes_party(http, provider.issuer)
 
 
-def _idp(directory: Path, *arguments: str) -> Answer:
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "idp", *arguments, "--config", "config.yaml"],
-        cwd=directory,
-        env={"PATH": os.environ["PATH"]},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return Answer(" ".join(["idp", *arguments]), done.returncode, done.stdout, done.stderr)
-
-
 def test_a_revoked_session_is_dead_on_a_running_server(
     directory: Path, party: RelyingParty
 ) -> None:
     jane = party.sign_in(JANE.email, JANE.password)
     omar = party.sign_in(OMAR.email, OMAR.password)
-    (found,) = json.loads(_idp(directory, "session", "list", "--user", "jane", "-o", "json").stdout)
-    _idp(directory, "session", "revoke", found["name"]).check()
+    (found,) = json.loads(
+        run_beside(directory, "session", "list", "--user", "jane", "-o", "json").stdout
+    )
+    run_beside(directory, "session", "revoke", found["name"]).check()
     with pytest.raises(httpx.HTTPStatusError):
         party.refresh(jane.refresh_token)
     deadline = time.monotonic() + 3
@@ -63,10 +49,10 @@ def test_a_revoked_session_is_dead_on_a_running_server(
 
 @pytest.mark.covers("R-91")
 def test_a_rotation_is_answered_by_the_running_server(directory: Path, party: RelyingParty) -> None:
-    answer = _idp(directory, "keys", "rotate")
+    answer = run_beside(directory, "keys", "rotate")
     assert answer.status == 0, answer
     assert "answered: routine " in answer.stdout
-    listed = _idp(directory, "keys", "list").check()
+    listed = run_beside(directory, "keys", "list").check()
     keys = party.http.get(f"{party.issuer}/keys").raise_for_status().json()["keys"]
     assert {key["kid"] for key in keys} == {line.split()[0] for line in listed.splitlines()[1:3]}
 
@@ -80,11 +66,11 @@ def test_an_emergency_is_answered_by_the_running_server(
         return {key["kid"] for key in keys}
 
     before = published()
-    assert _idp(directory, "keys", "rotate", "--emergency").status == 0
+    assert run_beside(directory, "keys", "rotate", "--emergency").status == 0
     assert not before & published()
 
 
 def test_a_user_is_locked_in_a_cluster_only(directory: Path, party: RelyingParty) -> None:
-    answer = _idp(directory, "user", "lock", "--connector", "local", "somebody")
+    answer = run_beside(directory, "user", "lock", "--connector", "local", "somebody")
     assert answer.status == 2
     assert "needs `storage.type: kubernetes`" in answer.stderr

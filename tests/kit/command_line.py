@@ -1,4 +1,4 @@
-"""People at a terminal, who run `idp` with a kubeconfig and rights of their own."""
+"""People at a terminal, who run `idp`: with a kubeconfig and rights of their own, or on a file."""
 
 import os
 import subprocess
@@ -35,6 +35,20 @@ class Person:
             timeout=60,
         )
         return Answer(" ".join(["idp", *arguments]), done.returncode, done.stdout, done.stderr)
+
+
+def run_beside(directory: Path, *arguments: str) -> Answer:
+    """Run a command to its end on the `config.yaml` of a provider that runs in a directory."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "idp", *arguments, "--config", "config.yaml"],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return Answer(" ".join(["idp", *arguments]), done.returncode, done.stdout, done.stderr)
 
 
 def person_with(store: KubernetesStore, name: str, rules: Sequence[Rule], home: Path) -> Person:

@@ -29,6 +29,14 @@ from tests.kit.install.debian import (
     install_packages,
 )
 from tests.kit.install.golang import GoMissing, find_or_install_go
+from tests.kit.install.peers import (
+    Peers,
+    build_go_oidc,
+    find_peers,
+    has_go_oidc,
+    has_node_modules,
+    install_node_modules,
+)
 
 
 def install() -> None:
@@ -47,6 +55,10 @@ def install() -> None:
             build(kubernetes(), go=find_or_install_go())
         if find_server("helm") is None:
             build(helm(), go=find_or_install_go())
+        if not has_go_oidc():
+            build_go_oidc(go=find_or_install_go())
+        if not has_node_modules():
+            install_node_modules()
 
 
 def _install_packages() -> None:
@@ -68,7 +80,7 @@ def _wait_for(lock: TextIO) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _places(programs: Binaries | OpenLdap | Server389) -> Sequence[tuple[str, Path]]:
+def _places(programs: Binaries | OpenLdap | Server389 | Peers) -> Sequence[tuple[str, Path]]:
     names = [field.name for field in fields(programs)]
     return [(name.replace("_", "-"), getattr(programs, name)) for name in names]
 
@@ -77,7 +89,8 @@ def main() -> int:
     """Install, print where everything is, and return the exit status."""
     try:
         install()
-        found = [*_places(find_binaries()), *_places(find_openldap()), *_places(find_server_389())]
+        programs = (find_binaries(), find_openldap(), find_server_389(), find_peers())
+        found = [place for each in programs for place in _places(each)]
     except (BuildFailed, GoMissing, PackagesNotInstalled, ServersMissing) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
