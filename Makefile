@@ -8,6 +8,9 @@ CODE := idp connectors storage tests bench examples
 # Tests with servers of their own that bear company; end to end nobody else may take the processor.
 BESIDE := tests/storage tests/charts tests/connectors tests/unit
 
+# Modules that were compiled once start faster, each provider of the tests included.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run check lint types contracts unit test test-setup faults fuzz bench format lock clean
 

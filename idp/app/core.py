@@ -1,12 +1,14 @@
 """What most parts of the composition need, in one value."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 from urllib.parse import urlsplit
 
+from jinja2 import BytecodeCache
 from prometheus_client import CollectorRegistry
 
 from connectors.base import PasswordConnector
@@ -80,7 +82,8 @@ class Surroundings:
 
     Metrics are kept in `registry` and read from `exposed`; only workers that add theirs up through
     files have two. The wrappers stand around the store, the connectors of the configuration, what
-    people write and what is said of people, for faults and words that tests inject.
+    people write and what is said of people, for faults and words that tests inject. Pages are
+    compiled anew unless `compiled_pages` has them.
     """
 
     clock: Clock
@@ -97,6 +100,8 @@ class Surroundings:
         default=lambda written: written
     )
     open_ldap: OpenLdap = _open_ldap
+    system_trust: Callable[[], ssl.SSLContext] = ssl.create_default_context
+    compiled_pages: BytecodeCache | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

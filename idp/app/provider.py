@@ -81,7 +81,7 @@ class Provider:
         self.metrics = Metrics(outside.registry)
         self.readiness = Readiness()
         self.documents = _documents(settings, self.metrics)
-        self._renderer = renderer_of(settings, self.metrics)
+        self._renderer = renderer_of(settings, self.metrics, compiled=outside.compiled_pages)
         self._front = UntilOpen(self._renderer)
         self.web: ASGIApp = outermost(settings, outside, self.metrics, self._front)
         self.telemetry: ASGIApp = telemetry_app(
@@ -106,7 +106,7 @@ class Provider:
             settings, outside, self.metrics, users=lambda: people.users(), hasher=hasher
         )
         people = self._people(store, connectors)
-        outbound = outbound_of(settings)
+        outbound = outbound_of(settings, self._outside.system_trust)
         self._opened.push_async_callback(outbound.close)
         core = Core(
             settings=settings,

@@ -1,5 +1,6 @@
 """What the settings come to: each function turns a part of them into a value of the domain."""
 
+import ssl
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import timedelta
 from urllib.parse import SplitResult, urlsplit
@@ -163,11 +164,13 @@ def cors_of(settings: Settings) -> Cors:
     return Cors(frozenset(settings.web.allowed_origins))
 
 
-def outbound_of(settings: Settings) -> Outbound:
+def outbound_of(settings: Settings, system_trust: Callable[[], ssl.SSLContext]) -> Outbound:
     """Return the door to addresses of clients. Raises TlsUnusable."""
     said = settings.outbound
     return Outbound(
-        allowed_hosts=said.allowed_hosts, root_ca="" if said.root_ca is None else str(said.root_ca)
+        allowed_hosts=said.allowed_hosts,
+        root_ca="" if said.root_ca is None else str(said.root_ca),
+        system_trust=system_trust,
     )
 
 

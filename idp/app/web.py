@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from urllib.parse import urlsplit
 
+from jinja2 import BytecodeCache
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -370,7 +371,9 @@ def _grants(
     return {handler.grant_type: handler for handler in handlers if handler.grant_type in served}
 
 
-def renderer_of(settings: Settings, metrics: Metrics) -> Renderer:
+def renderer_of(
+    settings: Settings, metrics: Metrics, *, compiled: BytecodeCache | None = None
+) -> Renderer:
     """Return what turns errors into answers."""
     frontend = settings.frontend
     branding = Branding(
@@ -380,7 +383,9 @@ def renderer_of(settings: Settings, metrics: Metrics) -> Renderer:
         theme=frontend.theme,
     )
     return Renderer(
-        answers=Answers(issuer=settings.issuer, pages=Pages(branding), branding=branding),
+        answers=Answers(
+            issuer=settings.issuer, pages=Pages(branding, compiled=compiled), branding=branding
+        ),
         metrics=metrics,
         logger=logging.getLogger("idp.web"),
     )

@@ -65,7 +65,7 @@ class Outbound:
 
     `allowed_hosts` are hosts of the operator's own, `host` or `host:port` in lower case, which may
     have any address; all others must have one that `may_connect` takes. `root_ca` is a file of
-    authorities that are trusted beside the system's.
+    authorities that are trusted beside those of `system_trust`.
     """
 
     def __init__(
@@ -73,13 +73,14 @@ class Outbound:
         *,
         allowed_hosts: Sequence[str] = (),
         root_ca: str = "",
+        system_trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         resolve: Resolve = resolve_by_system,
         may_connect: Callable[[str], bool] = is_public,
         within: float = SECONDS,
     ) -> None:
         """Connect to nothing yet. Raises TlsUnusable for a `root_ca` that cannot be read."""
         self._allowed = frozenset(allowed_hosts)
-        self._tls = _trusting(root_ca)
+        self._tls = _trusting(root_ca, system_trust())
         self._resolver = _Resolver(resolve)
         self._may_connect = may_connect
         self._within = within
@@ -173,8 +174,7 @@ class _Resolver(AbstractResolver):
         """Keep nothing."""
 
 
-def _trusting(root_ca: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+def _trusting(root_ca: str, context: ssl.SSLContext) -> ssl.SSLContext:
     if root_ca:
         try:
             context.load_verify_locations(cafile=root_ca)

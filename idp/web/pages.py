@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 
 from idp.oauth.claim_names import STANDARD, scope_of
 
@@ -107,9 +107,11 @@ class Asset:
 class Pages:
     """Renders the pages of one issuer. All templates are compiled at once: none fails later."""
 
-    def __init__(self, branding: Branding) -> None:
+    def __init__(self, branding: Branding, *, compiled: BytecodeCache | None = None) -> None:
+        """Compile all templates, or take from `compiled` those that were compiled before."""
         self._environment = Environment(
             loader=PackageLoader("idp.web", "templates"),
+            bytecode_cache=compiled,
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
