@@ -49,6 +49,7 @@ from idp.tokens.access import IssuedTokens, LiveAccessTokens
 from idp.tokens.issue import TokenIssuer
 from idp.tokens.request_objects import RequestObjects
 from idp.tokens.request_uris import RequestUris
+from idp.tokens.signed_userinfo import SignedUserinfo
 from idp.web.answers import Answers
 from idp.web.approval import ApprovalEndpoint
 from idp.web.authorize import AuthorizeEndpoint
@@ -139,7 +140,13 @@ def web_app(
             check_signs=tokens.check_signs,
             metrics=core.metrics,
         ),
-        userinfo=UserinfoEndpoint(issuer=settings.issuer, access_tokens=access_tokens),
+        userinfo=UserinfoEndpoint(
+            issuer=settings.issuer,
+            access_tokens=access_tokens,
+            signed=SignedUserinfo(
+                issuer=settings.issuer, signer=live.signer, rules=token_rules(core.clients)
+            ),
+        ),
         revocation=RevocationEndpoint(
             guard=guard,
             revocation=_revocation(core, issued, ended, lookup),

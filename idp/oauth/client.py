@@ -52,7 +52,8 @@ class Allowed:
 class TokenRules:
     """How a client's tokens are made. None is the provider's default, "" its first algorithm.
 
-    `refresh_idle` and `refresh_absolute` may be NO_END. `ends_with_session` is Dex's
+    `userinfo_alg` is what its userinfo answers are signed with, "" for plain JSON. `refresh_idle`
+    and `refresh_absolute` may be NO_END. `ends_with_session` is Dex's
     `refreshTokenLifetime: session`.
     """
 
@@ -61,6 +62,7 @@ class TokenRules:
     refresh_idle: timedelta | None = None
     refresh_absolute: timedelta | None = None
     id_token_alg: str = ""
+    userinfo_alg: str = ""
     offline_access: OfflineAccess = "requested"
     ends_with_session: bool = False
 

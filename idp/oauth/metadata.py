@@ -54,6 +54,7 @@ def discovery_document(served: Served) -> bytes:
         "grant_types_supported": served.all_grant_types,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": sorted(served.signing_algorithms),
+        "userinfo_signing_alg_values_supported": sorted(served.signing_algorithms),
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": _scopes(served),
         "token_endpoint_auth_methods_supported": list(METHODS),

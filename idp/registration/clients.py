@@ -50,7 +50,7 @@ def client_of(record: RegisteredClient) -> Client:
         ),
         default_max_age=said.get("default_max_age"),
         claims=ClaimRules(id_token_claims="minimal"),  # noqa: S106 - which claims, and no token
-        tokens=TokenRules(id_token_alg=said.get("id_token_signed_response_alg", "")),
+        tokens=_tokens(said),
         logout=_logout(said),
         request_objects=RequestObjectRules(
             request_uris=tuple(said.get("request_uris", ())),
@@ -63,6 +63,15 @@ def client_of(record: RegisteredClient) -> Client:
             initiate_login_uri=said.get("initiate_login_uri", ""),
         ),
         registered_itself=True,
+    )
+
+
+def _tokens(said: Members) -> TokenRules:
+    userinfo_alg = said.get("userinfo_signed_response_alg", "")
+    return TokenRules(
+        id_token_alg=said.get("id_token_signed_response_alg", ""),
+        # "none" was always taken for what it is without the member: plain JSON.
+        userinfo_alg="" if userinfo_alg == "none" else userinfo_alg,
     )
 
 

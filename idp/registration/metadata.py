@@ -111,6 +111,7 @@ def _checks(terms: RegistrationTerms) -> Mapping[str, Check]:
         "grant_types": list_of(one_of(terms.grant_types)),
         "response_types": list_of(_response_type(terms.response_types)),
         "id_token_signed_response_alg": one_of(sorted(terms.signing_algorithms)),
+        "userinfo_signed_response_alg": one_of((*sorted(terms.signing_algorithms), "none")),
     }
 
 
@@ -155,12 +156,6 @@ def _scope(value: Any) -> str:
         raise ValueError("is too long, or holds what no scope may have (RFC 6749, 3.3)") from None
 
 
-def _userinfo_algorithm(value: Any) -> str:
-    if value != "none":
-        raise ValueError("is not served: userinfo answers plain JSON; leave it out")
-    return "none"
-
-
 _HTTPS = text_by(check_https_url)
 _PAGE = text_by(check_page_url)
 _CLIENT_ALG = one_of(CLIENT_ALGORITHMS)
@@ -180,7 +175,6 @@ _MEMBERS: Final[Mapping[str, Check]] = {
     "software_id": line(_LONGEST_NAME),
     "software_version": line(_LONGEST_NAME),
     "subject_type": one_of(("public",)),
-    "userinfo_signed_response_alg": _userinfo_algorithm,
     "request_object_signing_alg": _CLIENT_ALG,
     "token_endpoint_auth_signing_alg": _CLIENT_ALG,
     "default_max_age": whole_number(_LONGEST_MAX_AGE),

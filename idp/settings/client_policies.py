@@ -134,6 +134,7 @@ class ClientPolicies(Section):
     expiry: ClientExpiry = ClientExpiry()
     refresh_token_lifetime: RefreshEnd = "standalone"  # noqa: S105 - a word of Dex
     id_token_signed_response_alg: SigningAlgorithm | None = None
+    userinfo_signed_response_alg: SigningAlgorithm | None = None
     id_token_claims: IdTokenClaims = "all"  # noqa: S105 - which claims, and no token
     groups_filter: tuple[Annotated[Text, AfterValidator(check_group_pattern)], ...] = ()
     groups_prefix: Text = ""
@@ -206,6 +207,7 @@ class ClientPolicies(Section):
             refresh_idle=refresh.valid_if_not_used_for,
             refresh_absolute=refresh.absolute_lifetime,
             id_token_alg=self.id_token_signed_response_alg or "",
+            userinfo_alg=self.userinfo_signed_response_alg or "",
             offline_access=self.offline_access,
             ends_with_session=self.refresh_token_lifetime == _WITH_SESSION,
         )

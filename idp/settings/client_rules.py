@@ -81,13 +81,14 @@ def _grants(said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _beyond(said: Mapping[str, Any], terms: ClientTerms) -> Iterator[tuple[KeyPath, str]]:
-    alg = said.get("idTokenSignedResponseAlg")
-    if alg in ALGORITHMS and alg not in terms.algorithms:
-        yield (
-            ("idTokenSignedResponseAlg",),
-            f"`{alg}` is not signed with by this provider; add it to"
-            " `signer.config.additionalAlgorithms` of its configuration",
-        )
+    for key in ("idTokenSignedResponseAlg", "userinfoSignedResponseAlg"):
+        alg = said.get(key)
+        if alg in ALGORITHMS and alg not in terms.algorithms:
+            yield (
+                (key,),
+                f"`{alg}` is not signed with by this provider; add it to"
+                " `signer.config.additionalAlgorithms` of its configuration",
+            )
     for key in ("idTokens", "accessTokens"):
         if _is_longer(value_at(said, "expiry", key), terms.longest_tokens):
             yield (

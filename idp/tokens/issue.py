@@ -92,16 +92,9 @@ class TokenIssuer:
         )
 
     def check_signs(self, client: Client) -> None:
-        """Raise TemporarilyUnavailable while no key signs with the algorithm of a client.
-
-        An algorithm that was just added signs once everybody can know its key.
-        """
-        alg = client.tokens.id_token_alg
-        if alg and alg not in self.signer.algorithms:
-            raise TemporarilyUnavailable(
-                f"No {alg} key of this provider signs yet. Try again in a few minutes.",
-                _KEY_IS_COMING,
-            )
+        """Raise TemporarilyUnavailable while no key signs with the algorithm of a client."""
+        if client.tokens.id_token_alg:
+            check_signs(self.signer, client.tokens.id_token_alg)
 
     def expires_in(self, authorization: Authorization) -> int:
         """Return the life of an access token in seconds."""
@@ -183,6 +176,18 @@ class TokenIssuer:
         if authorization.session:
             claims[SESSION_CLAIM] = authorization.session
         return claims
+
+
+def check_signs(signer: TokenSigner, alg: str) -> None:
+    """Raise TemporarilyUnavailable while no key signs with an algorithm.
+
+    One that was just added signs once everybody can know its key.
+    """
+    if alg not in signer.algorithms:
+        raise TemporarilyUnavailable(
+            f"No {alg} key of this provider signs yet. Try again in a few minutes.",
+            _KEY_IS_COMING,
+        )
 
 
 def left_half_hash(value: str) -> str:

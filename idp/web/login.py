@@ -29,7 +29,7 @@ from idp.oauth.client import Clients
 from idp.tokens.authorization import asked_of, needed_of
 from idp.web.answers import form_sources
 from idp.web.cookies import Browser, BrowserCookies
-from idp.web.ending import Ending
+from idp.web.ending import Ending, face_of
 from idp.web.errors import Renderer
 from idp.web.forms import read_page_form
 from idp.web.origin import check_same_origin
@@ -94,6 +94,7 @@ class LoginForm:
     ) -> Response:
         offer = offered(self.connectors, state.connector_id)
         target = state.request.target
+        face = face_of(self.clients[target.client_id])
         page = self.renderer.pages.login(
             connector_name=offer.name if len(self.connectors) > 1 else None,
             username_prompt=offer.connector.username_prompt,
@@ -104,10 +105,12 @@ class LoginForm:
                 remember=None if self.remember_by_default is None else remembered,
             ),
             error=error,
-            client_name=self.clients[target.client_id].name,
+            client=face,
         )
         status = 200 if error is None else 401
-        return self.renderer.html(page, status=status, form_action=form_sources(target))
+        return self.renderer.answers.html(
+            page, status=status, form_action=form_sources(target), images=(face.logo_url,)
+        )
 
 
 def _owner(connector_id: str, user_id: str) -> str:

@@ -141,14 +141,14 @@ class Pages:
         state: str,
         filled: Filled = BLANK,
         error: str | None = None,
-        client_name: str | None = None,
+        client: ClientFace | None = None,
         back_url: str | None = None,
     ) -> str:
         """Return the form for name and password; it posts `login`, `password` and `state`.
 
         `connector_name` says which way to sign in was chosen, where there are several.
-        `error` is a sentence and keeps the name that was typed. A `back_url` that is not a path of
-        our own is dropped (R-61).
+        `client` is whom it is for. `error` is a sentence and keeps the name that was typed.
+        A `back_url` that is not a path of our own is dropped (R-61).
         """
         return self._render(
             "login.html",
@@ -159,7 +159,7 @@ class Pages:
             action=_required_path(action),
             state=state,
             error=error,
-            client_name=client_name,
+            client=client,
             back_url=own_path(back_url),
         )
 

@@ -11,6 +11,7 @@ from idp.oauth.errors import InsufficientScope
 from idp.oauth.params import NO_PARAMETERS, Parameters
 from idp.oauth.scopes import OPENID
 from idp.tokens.access import AccessTokens
+from idp.tokens.signed_userinfo import SignedUserinfo
 from idp.web.answers import NO_STORE
 from idp.web.forms import read_optional_form, read_query, single_authorization
 
@@ -21,9 +22,13 @@ class UserinfoEndpoint:
 
     issuer: str
     access_tokens: AccessTokens
+    signed: SignedUserinfo
 
     async def __call__(self, request: Request) -> Response:
-        """Return the claims of the person. Raises OAuthError as RFC 6750 section 3.1 says."""
+        """Return the claims of the person, as JSON or signed as the client wants them.
+
+        Raises OAuthError as RFC 6750 section 3.1 says, and TemporarilyUnavailable.
+        """
         token = read_bearer(
             single_authorization(request),
             query=read_query(request),
@@ -36,7 +41,11 @@ class UserinfoEndpoint:
         claims = self.access_tokens.verify(token)
         if OPENID not in str(claims.get("scope", "")).split(" "):
             raise InsufficientScope("The access token was issued without the scope openid.")
-        return JSONResponse(userinfo_claims(claims), headers=NO_STORE)
+        told = userinfo_claims(claims)
+        jwt = self.signed.jwt(told, client_id=claims["client_id"])
+        if jwt:
+            return Response(jwt, media_type="application/jwt", headers=NO_STORE)
+        return JSONResponse(told, headers=NO_STORE)
 
     async def _form(self, request: Request) -> Parameters:
         """Return the form of a POST; one without a body has none, whatever its media type."""

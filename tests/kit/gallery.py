@@ -42,7 +42,7 @@ def realistic() -> Mapping[str, str]:
             "login": pages.login(
                 connector_name="Example directory",
                 username_prompt="User name",
-                client_name="kubectl",
+                client=ClientFace(name="kubectl"),
                 action="/auth/ldap",
                 state="s",
                 back_url="/auth",
@@ -52,7 +52,11 @@ def realistic() -> Mapping[str, str]:
                 username_prompt="Email address",
                 filled=Filled(username="jane.doe@example.com", remember=True),
                 error=WRONG_CREDENTIALS,
-                client_name="Argo CD",
+                client=ClientFace(
+                    name="Argo CD",
+                    tos_url="https://argocd.example.com/terms",
+                    policy_url="https://argocd.example.com/privacy",
+                ),
                 action="/auth/ldap",
                 state="s",
             ),
@@ -108,7 +112,9 @@ def extreme() -> Mapping[str, str]:
                 username_prompt=f"{ARABIC} / {JAPANESE}",
                 filled=Filled(username=LONG, remember=False),
                 error=f"{WRONG_CREDENTIALS} {MARKUP} {LONG}",
-                client_name=f"{LONG} {MARKUP}",
+                client=ClientFace(
+                    name=f"{LONG} {MARKUP}", logo_url=MARKUP, tos_url=MARKUP, policy_url=MARKUP
+                ),
                 action="/auth/ldap",
                 state=MARKUP,
                 back_url="/auth",

@@ -460,6 +460,7 @@ NO_POLICIES: Final[Mapping[str, str]] = {
     "TokenRules.refresh_idle": "likewise",
     "TokenRules.refresh_absolute": "likewise",
     "TokenRules.id_token_alg": "how it is signed: test_client_policies.py",
+    "TokenRules.userinfo_alg": "likewise: test_userinfo_signed.py",
     "TokenRules.ends_with_session": "needs sessions, which have a row when they are there",
     "LoginRules.audit": "hears of what was refused",
     "LiveAccessTokens.issued": "signature, issuer, audience, time: test_userinfo.py",

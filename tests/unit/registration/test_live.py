@@ -205,6 +205,7 @@ def test_every_member_of_the_metadata_that_means_something_is_in_the_client() ->
             default_max_age=60,
             response_types=["code"],
             id_token_signed_response_alg="ES256",
+            userinfo_signed_response_alg="RS256",
             jwks={"keys": []},
             token_endpoint_auth_signing_alg="ES256",
             post_logout_redirect_uris=["https://app.example.com/out"],
@@ -226,6 +227,7 @@ def test_every_member_of_the_metadata_that_means_something_is_in_the_client() ->
     assert client.allowed.grant_types == {"authorization_code"}
     assert client.allowed.response_types == {"code"}
     assert client.tokens.id_token_alg == "ES256"
+    assert client.tokens.userinfo_alg == "RS256"
     assert client.default_max_age == 60
     assert client.keys.jwks == '{"keys":[]}'
     assert client.keys.auth_alg == "ES256"

@@ -101,6 +101,7 @@ GOOD: list[dict[str, Any]] = [
     {"subject_type": "public"},
     {"id_token_signed_response_alg": "RS256"},
     {"userinfo_signed_response_alg": "none"},
+    {"userinfo_signed_response_alg": "RS256"},
     {"request_object_signing_alg": "PS256", "jwks": JWKS},
     {"default_max_age": 0},
     {"default_max_age": 3600, "require_auth_time": True},
@@ -174,7 +175,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"id_token_signed_response_alg": "none"}, "id_token_signed_response_alg is not served"),
     ({"id_token_signed_response_alg": "HS256"}, "served are RS256."),
     ({"id_token_signed_response_alg": True}, "id_token_signed_response_alg is not served"),
-    ({"userinfo_signed_response_alg": "RS256"}, "userinfo answers plain JSON"),
+    ({"userinfo_signed_response_alg": "HS256"}, "userinfo_signed_response_alg is not served"),
     ({"id_token_encrypted_response_alg": "RSA-OAEP"}, "nothing is encrypted here"),
     ({"id_token_encrypted_response_enc": "A256GCM"}, "nothing is encrypted here"),
     ({"userinfo_encrypted_response_alg": "RSA-OAEP"}, "nothing is encrypted here"),
@@ -294,6 +295,7 @@ def test_only_what_this_provider_serves_can_be_had() -> None:
         {"grant_types": ["authorization_code", "refresh_token"]},
         {"response_types": ["code id_token"]},
         {"id_token_signed_response_alg": "RS256"},
+        {"userinfo_signed_response_alg": "RS256"},
     ):
         assert isinstance(refusal(MODEST, **sent), InvalidClientMetadata)
     assert read(MODEST, id_token_signed_response_alg="ES256")

@@ -47,6 +47,7 @@ EVERYTHING: dict[str, Any] = {
     },
     "refreshTokenLifetime": "session",
     "idTokenSignedResponseAlg": "ES256",
+    "userinfoSignedResponseAlg": "RS256",
     "idTokenClaims": "minimal",
     "groupsFilter": ["team-*", "admins"],
     "groupsPrefix": "idp:",
@@ -95,6 +96,7 @@ def test_everything_that_can_be_said_of_a_client(read: Read) -> None:
         refresh_idle=NO_END,
         refresh_absolute=timedelta(days=1),
         id_token_alg="ES256",
+        userinfo_alg="RS256",
         offline_access="always",
         ends_with_session=True,
     )
@@ -158,6 +160,7 @@ def test_an_object_says_the_same_as_the_file(read: Read) -> None:
         ({"refreshTokenLifetime": "1h"}, "refreshTokenLifetime", "not one of standalone, session"),
         ({"idTokenSignedResponseAlg": "PS256"}, "idTokenSignedResponseAlg", "not one of RS256"),
         ({"idTokenSignedResponseAlg": "none"}, "idTokenSignedResponseAlg", "not one of RS256"),
+        ({"userinfoSignedResponseAlg": "none"}, "userinfoSignedResponseAlg", "not one of RS256"),
         ({"idTokenClaims": "none"}, "idTokenClaims", "`none` is not one of all, minimal"),
         ({"groupsFilter": ["a", "*-x"]}, "groupsFilter[1]", "`*-x` has a `*` before its end"),
         ({"groupsFilter": "team-*"}, "groupsFilter", "must be a list"),
@@ -244,14 +247,17 @@ def test_a_previous_secret_needs_a_secret(refuse: Refuse) -> None:
     assert "staticClients[0].previousSecret" in {problem.path for problem in problems}
 
 
-def test_an_algorithm_that_the_provider_does_not_sign_with_is_refused(refuse: Refuse) -> None:
-    said = {"id": "a", "public": True, "idTokenSignedResponseAlg": "ES256"}
+@pytest.mark.parametrize("key", ["idTokenSignedResponseAlg", "userinfoSignedResponseAlg"])
+def test_an_algorithm_that_the_provider_does_not_sign_with_is_refused(
+    refuse: Refuse, key: str
+) -> None:
+    said = {"id": "a", "public": True, key: "ES256"}
     (problem,) = refuse("staticClients: " + json.dumps([said]))
-    assert problem.path == "staticClients[0].idTokenSignedResponseAlg"
+    assert problem.path == f"staticClients[0].{key}"
     assert "add it to `signer.config.additionalAlgorithms`" in problem.message
     rsa_only = ClientTerms(algorithms=("RS256",), longest_tokens=timedelta(hours=1))
     _, (in_object,) = policies_in(said, ("spec",), rsa_only)
-    assert in_object == f"spec.idTokenSignedResponseAlg {problem.message}."
+    assert in_object == f"spec.{key} {problem.message}."
 
 
 def test_longer_lives_are_for_clients_of_a_provider_that_remembers_for_so_long(

@@ -67,7 +67,7 @@ def login(value: str) -> str:
         action="/auth/local",
         state=value,
         error=value,
-        client_name=value,
+        client=ClientFace(name=value, logo_url=value, tos_url=value, policy_url=value),
         back_url=value,
     )
 

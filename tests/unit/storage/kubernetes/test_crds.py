@@ -238,7 +238,7 @@ FIELDS = {
         " spec.preferredUsername spec.userID spec.username",
     ),
     "oidcclients.kube-idp.dev": (
-        3,
+        4,
         "spec.allowedAudiences spec.allowedAudiences[] spec.allowedConnectors"
         " spec.allowedConnectors[] spec.allowedScopes spec.allowedScopes[]"
         " spec.backchannelLogoutSessionRequired spec.backchannelLogoutURI"
@@ -259,7 +259,7 @@ FIELDS = {
         " spec.requestURIs[] spec.secretRef spec.secretRef.key spec.secretRef.name"
         " spec.secretRef.previousKey spec.skipApprovalScreen spec.ssoSharedWith"
         " spec.ssoSharedWith[] spec.tokenEndpointAuthMethod spec.tosURI spec.trustedPeers"
-        " spec.trustedPeers[]",
+        " spec.trustedPeers[] spec.userinfoSignedResponseAlg",
     ),
     "refreshgrants.state.kube-idp.dev": (
         1,
