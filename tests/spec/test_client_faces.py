@@ -17,7 +17,7 @@ from tests.kit.provider import (
     provider_under_test,
 )
 
-REGISTRATION = "OIDC Dynamic Client Registration 1.0"
+REGISTRATION = "OIDC Dynamic Client Registration"
 FACE = {
     "logoURL": "https://cdn.example.com/logo.png?a=1&b=2",
     "policyURI": "https://app.example.com/privacy",

@@ -61,7 +61,7 @@ def ask(world: World, browser: Browser, **changes: str) -> httpx.Response:
     return world.visit(browser, {"scope": "openid email", **changes})
 
 
-@pytest.mark.spec("OIDC Core 1.0", "3.1.2.4")
+@pytest.mark.spec("OIDC Core", "3.1.2.4")
 def test_what_was_allowed_is_not_asked_again_in_any_browser(world: World) -> None:
     first, second = world.provider.new_browser(), world.provider.new_browser()
     allow(world, first)
@@ -140,7 +140,7 @@ def test_a_consent_is_for_one_client_and_one_person(world: World) -> None:
     assert is_question(sign_in(world, world.provider.new_browser(), username=BOB))
 
 
-@pytest.mark.spec("OIDC Core 1.0", "3.1.2.1")
+@pytest.mark.spec("OIDC Core", "3.1.2.1")
 def test_prompt_consent_asks_again(world: World) -> None:
     browser = world.provider.new_browser()
     allow(world, browser)
@@ -149,7 +149,7 @@ def test_prompt_consent_asks_again(world: World) -> None:
 
 
 @pytest.mark.covers("R-7")
-@pytest.mark.spec("OIDC Core 1.0", "3.1.2.6")
+@pytest.mark.spec("OIDC Core", "3.1.2.6")
 def test_prompt_none_without_consent_is_consent_required(world: World) -> None:
     browser = world.provider.new_browser()
     allow(world, browser)

@@ -19,7 +19,7 @@ from tests.kit.provider import CONFIDENTIAL, ISSUER, Browser, answer_of
 from tests.kit.sessions import ABOUT_OTHER, World, claims_of, config_with_sessions, world_of
 from tests.kit.waiting import eventually
 
-SPEC = "OIDC Back-Channel Logout 1.0"
+SPEC = "OIDC Back-Channel Logout"
 EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 

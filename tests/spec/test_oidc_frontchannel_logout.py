@@ -11,7 +11,7 @@ import pytest
 from tests.kit.provider import ISSUER, Browser, answer_of
 from tests.kit.sessions import ABOUT_OTHER, World, claims_of, config_with_sessions, world_of
 
-SPEC = "OIDC Front-Channel Logout 1.0"
+SPEC = "OIDC Front-Channel Logout"
 FRONT = "https://app.example.com/front?tenant=7"
 OTHER_FRONT = "https://other.example.com/front"
 AFTERWARDS = "https://app.example.com/bye"

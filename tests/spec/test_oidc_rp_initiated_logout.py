@@ -21,7 +21,7 @@ from tests.kit.sessions import (
 )
 from tests.kit.storage import Fails
 
-SPEC = "OIDC RP-Initiated Logout 1.0"
+SPEC = "OIDC RP-Initiated Logout"
 AFTERWARDS = "https://app.example.com/bye?from=idp"
 PRIVATE = "com.example.app:/bye"
 

@@ -143,7 +143,7 @@ def test_a_registered_client_signs_people_in(idp: ProviderUnderTest, method: str
     assert not {"email", "name", "groups"} & set(claims)
 
 
-@pytest.mark.spec("OIDC Registration", "2")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "2")
 @pytest.mark.parametrize(("registered", "status"), [("ES256", 200), ("PS256", 401), ("", 200)])
 def test_a_registered_client_proves_itself_by_its_key(
     idp: ProviderUnderTest, registered: str, status: int
@@ -200,7 +200,7 @@ def test_a_registered_client_may_do_no_more_than_it_registered_for(
 
 
 @pytest.mark.covers("R-105", "CV-3")
-@pytest.mark.spec("OIDC Registration", "2")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "2")
 @pytest.mark.parametrize(
     ("response_types", "asked", "allowed"),
     [

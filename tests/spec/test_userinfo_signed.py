@@ -22,7 +22,7 @@ from tests.kit.provider import (
 )
 from tests.kit.registration import register, registration_section, try_to_register
 
-CORE = "OIDC Core 1.0"
+CORE = "OIDC Core"
 ABOUT_OTHER = {"client_id": OTHER[0], "redirect_uri": "https://other.example.com/callback"}
 
 
@@ -64,7 +64,7 @@ def opened(
 
 
 @pytest.mark.spec(CORE, "5.3.2")
-@pytest.mark.spec("OIDC Dynamic Client Registration 1.0", "2")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "2")
 def test_the_answer_is_a_jwt_signed_as_the_client_asked(
     idp: ProviderUnderTest, tokens: dict[str, Any], answer: httpx.Response
 ) -> None:

@@ -175,7 +175,7 @@ def test_empty_parameters_count_as_omitted() -> None:
     assert read(dict.fromkeys(names, "")) == read()
 
 
-@pytest.mark.spec("OIDC Registration", "2")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "2")
 def test_the_max_age_of_a_client_counts_where_a_request_says_none() -> None:
     impatient = {**CLIENTS, "app": replace(CLIENTS["app"], default_max_age=60)}
     rules = replace(RULES, clients=impatient)

@@ -52,7 +52,7 @@ def test_what_is_not_served_is_said_not_to_be() -> None:
         assert f"{endpoint}_endpoint" not in found
 
 
-@pytest.mark.spec("OpenID Connect Discovery", "3")
+@pytest.mark.spec("OIDC Discovery", "3")
 def test_everything_that_must_be_there_is_there() -> None:
     found = document()
     assert found["subject_types_supported"] == ["public"]
