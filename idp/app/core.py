@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -90,6 +91,7 @@ class Surroundings:
     random: Callable[[int], bytes]
     registry: CollectorRegistry
     exposed: CollectorRegistry
+    monotonic: Callable[[], float] = time.monotonic
     environ: Mapping[str, str] = field(default_factory=dict)
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep
     wrap_backend: Callable[[Backend], Backend] = field(default=lambda backend: backend)

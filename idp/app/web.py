@@ -1,7 +1,6 @@
 """The web listener, put together: pages, endpoints, grants."""
 
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from itertools import count
 from urllib.parse import urlsplit
@@ -108,7 +107,7 @@ def web_app(
         new_id=lambda: outside.random(16).hex(),
     )
     source = source_reader(settings)
-    signatures = ClientSignatures(RemoteKeySets(get=core.outbound.get, monotonic=time.monotonic))
+    signatures = ClientSignatures(RemoteKeySets(get=core.outbound.get, monotonic=outside.monotonic))
     guard = ThrottledClients(
         clients=core.clients,
         prove=_assertions(core, signatures).prove,

@@ -279,6 +279,7 @@ def provider_under_test(
     outside = Surroundings(
         clock=hand_clock,
         random=secrets.token_bytes,
+        monotonic=lambda: hand_clock().timestamp(),
         registry=registry,
         exposed=registry,
         pause=_no_pause,
