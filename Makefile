@@ -27,6 +27,8 @@ $(READY): requirements-dev.lock pyproject.toml
 run: $(READY) ## a provider with a demo user and an example application to sign in to
 	@$(BIN)/python -m examples.run
 
+# Fewer random examples than `make test` tries.
+check: export KUBE_IDP_QUICK := 1
 check: lint types contracts unit ## everything that needs no server, under a minute
 
 lint: $(READY)
@@ -40,13 +42,13 @@ contracts: $(READY)
 	$(BIN)/lint-imports
 
 unit: $(READY)
-	$(BIN)/pytest -q -n 3 --dist worksteal -m "not servers"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not servers"
 
 test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, Helm, Chromium, LDAP servers, peers
 	$(BIN)/python -m tests.kit.install
 
 test: test-setup lint types contracts ## everything, with real servers
-	$(BIN)/pytest -q -n 3 --dist worksteal -m "not servers"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "not servers"
 	$(BIN)/pytest -q -n 2 --dist loadfile -m servers $(BESIDE)
 	$(BIN)/pytest -q -m servers $(BESIDE:%=--ignore=%)
 

@@ -1,4 +1,7 @@
-"""How large a test runs: small in CI, whole by hand with `KUBE_IDP_FULL=1`."""
+"""How large a test runs: small in CI, whole by hand with `KUBE_IDP_FULL=1`.
+
+`KUBE_IDP_QUICK=1`, which `make check` sets, tries fewer random examples than `make test` does.
+"""
 
 import os
 from typing import TypeVar
@@ -14,3 +17,8 @@ def counted(name: str, *, ci: int, full: int) -> int:
 def sized(*, ci: T, full: T) -> T:
     """Return the size for this run."""
     return full if os.environ.get("KUBE_IDP_FULL") == "1" else ci
+
+
+def examples(ci: int) -> int:
+    """Return how many random examples a property is tried with: a tenth of them in a quick run."""
+    return max(5, ci // 10) if os.environ.get("KUBE_IDP_QUICK") == "1" else ci

@@ -16,6 +16,7 @@ from tests.kit.provider import (
     base_config,
     provider_under_test,
 )
+from tests.kit.sizes import examples
 from tests.kit.storage import Faults, FlakyBackend
 
 CHALLENGE = Pkce().challenge
@@ -72,7 +73,9 @@ def provider(faults: Faults) -> Iterator[ProviderUnderTest]:
 @pytest.mark.spec("RFC 6749", "10.15")
 @pytest.mark.spec("RFC 9700", "2.1")
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(doors, starts, pairs)
 def test_no_request_breaks_the_endpoint_or_sends_the_browser_to_a_stranger(

@@ -18,6 +18,7 @@ from tests.kit.provider import (
     login_page,
     provider_under_test,
 )
+from tests.kit.sizes import examples
 
 PAYLOADS = (
     "<script>alert(1)</script>",
@@ -221,7 +222,9 @@ def test_no_parameter_becomes_a_link_back(provider: ProviderUnderTest, name: str
 
 @pytest.mark.covers("R-60", "CV-18", "CV-36")
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.text(st.characters(codec="utf-8"), max_size=60))
 def test_any_text_leaves_the_page_in_its_shape(provider: ProviderUnderTest, text: str) -> None:

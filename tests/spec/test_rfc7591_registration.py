@@ -31,6 +31,7 @@ from tests.kit.registration import (
     try_to_register,
 )
 from tests.kit.signing_client import SigningClient
+from tests.kit.sizes import examples
 from tests.kit.storage import Fails, Faults, FlakyBackend
 
 FAULTS = Faults()
@@ -477,7 +478,9 @@ def test_answers_are_counted() -> None:
 
 @pytest.mark.covers("R-81", "R-82", "CV-36")
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(body=st.binary(max_size=300))
 def test_no_input_is_a_fault(idp: ProviderUnderTest, body: bytes) -> None:

@@ -27,6 +27,7 @@ from tests.kit.registration import (
     manage,
     register,
 )
+from tests.kit.sizes import examples
 from tests.kit.storage import Fails, Faults, FlakyBackend, LosesAnswer, Verb
 
 FAULTS = Faults()
@@ -459,7 +460,9 @@ def test_answers_are_counted() -> None:
 
 @pytest.mark.covers("R-82", "CV-36")
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(path=st.text(max_size=60), token=st.binary(max_size=80))
 def test_no_input_is_a_fault(idp: ProviderUnderTest, path: str, token: bytes) -> None:

@@ -20,6 +20,7 @@ from tests.kit.provider import (
     base_config,
     provider_under_test,
 )
+from tests.kit.sizes import examples
 from tests.kit.storage import Fails, Faults, FlakyBackend
 
 FAULTS = Faults()
@@ -363,7 +364,9 @@ def test_answers_are_counted() -> None:
 
 @pytest.mark.covers("R-81", "R-82", "CV-36")
 @settings(
-    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(60),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(body=st.binary(max_size=300), token=st.text(max_size=200))
 def test_no_input_is_a_fault(idp: ProviderUnderTest, body: bytes, token: str) -> None:

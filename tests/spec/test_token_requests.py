@@ -16,6 +16,7 @@ from tests.kit.provider import (
     base_config,
     provider_under_test,
 )
+from tests.kit.sizes import examples
 
 FORM = "application/x-www-form-urlencoded"
 GRANT = {"grant_type": "client_credentials"}
@@ -153,7 +154,9 @@ def test_an_unknown_grant_type_is_refused(idp: ProviderUnderTest, grant_type: st
 
 @pytest.mark.covers("CV-9")
 @settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(200),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.text(max_size=40))
 @example("authorization_code\n")
@@ -222,7 +225,9 @@ def test_garbage_is_a_4xx(idp: ProviderUnderTest, body: bytes, status: int) -> N
 
 @pytest.mark.covers("R-81")
 @settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(200),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(body=st.binary(max_size=300), authorization=st.binary(max_size=80))
 def test_no_bytes_make_a_fault(idp: ProviderUnderTest, body: bytes, authorization: bytes) -> None:

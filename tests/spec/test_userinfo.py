@@ -16,6 +16,7 @@ from tests.kit.provider import (
     base_config,
     provider_under_test,
 )
+from tests.kit.sizes import examples
 from tests.kit.storage import Faults, FlakyBackend
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -360,7 +361,9 @@ def test_a_preflight_needs_no_token(idp: ProviderUnderTest) -> None:
 
 @pytest.mark.covers("R-81", "R-102")
 @settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(150),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     header=st.binary(max_size=200).map(

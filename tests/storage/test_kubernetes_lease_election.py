@@ -16,6 +16,7 @@ from storage.base import AlreadyExists, Conflict, NotFound, StorageUnavailable
 from storage.kubernetes.errors import Forbidden
 from storage.kubernetes.lease import KubernetesLeadership
 from storage.kubernetes.lease_object import Lease
+from tests.kit.sizes import examples
 from tests.kit.virtual_time import run_in_virtual_time
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -177,7 +178,7 @@ def make(*names: str) -> tuple[SimulatedServer, list[Replica]]:
 
 @pytest.mark.servers
 @pytest.mark.covers("K-12")
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(seed=st.integers(0, 2**32))
 @example(seed=1)
 def test_never_two_lead_and_when_it_is_calm_one_does(seed: int) -> None:

@@ -1,12 +1,20 @@
 """The matrix of the specifications: every demand has its test, and the page is current."""
 
 from collections import Counter
+from collections.abc import Sequence
 
-from tests.kit.conformance import PAGE, all_tests, page, specifications
+import pytest
+
+from tests.kit.conformance import PAGE, MarkedTest, all_tests, page, specifications
 
 
-def test_every_demand_has_a_test_that_names_its_section() -> None:
-    sections = {test.id: test.sections for test in all_tests()}
+@pytest.fixture(scope="module")
+def tests() -> Sequence[MarkedTest]:
+    return all_tests()
+
+
+def test_every_demand_has_a_test_that_names_its_section(tests: Sequence[MarkedTest]) -> None:
+    sections = {test.id: test.sections for test in tests}
     missing = [
         (specification.document, must.section, must.test)
         for specification in specifications()
@@ -16,8 +24,8 @@ def test_every_demand_has_a_test_that_names_its_section() -> None:
     assert missing == []
 
 
-def test_a_test_that_a_demand_names_is_one_test() -> None:
-    names = Counter(test.id for test in all_tests())
+def test_a_test_that_a_demand_names_is_one_test(tests: Sequence[MarkedTest]) -> None:
+    names = Counter(test.id for test in tests)
     named = {must.test for each in specifications() for must in each.musts}
     assert [name for name in named if names[name] != 1] == []
 
@@ -28,5 +36,5 @@ def test_what_was_left_out_has_a_reason() -> None:
         assert all(len(must.why_not) > 10 for must in specification.left_out)
 
 
-def test_the_page_is_current() -> None:
-    assert PAGE.read_text("utf-8") == page(), "run `python -m tests.kit.conformance`"
+def test_the_page_is_current(tests: Sequence[MarkedTest]) -> None:
+    assert PAGE.read_text("utf-8") == page(tests), "run `python -m tests.kit.conformance`"

@@ -26,6 +26,7 @@ from storage.base import Document, StorageUnavailable
 from storage.kinds import KEY_RINGS
 from storage.records import KeyRing, RevokedKey, SigningKey
 from tests.kit.clock import HandClock
+from tests.kit.sizes import examples
 from tests.kit.storage import Fails
 from tests.unit.keys.keepers import MINUTE, POLICY, Replica, Shop, announced, run, signing
 
@@ -383,4 +384,4 @@ def key_kids(ring: KeyRing) -> tuple[str, ...]:
 
 
 TestRestores = pytest.mark.covers("K-14")(Restores.TestCase)
-TestRestores.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+TestRestores.settings = settings(max_examples=examples(80), stateful_step_count=40, deadline=None)

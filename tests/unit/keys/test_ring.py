@@ -24,6 +24,7 @@ from idp.keys.ring import (
 )
 from storage.records import KeyRing, SigningKey
 from tests.kit.clock import HandClock
+from tests.kit.sizes import examples
 
 START = HandClock()()
 MINUTE = timedelta(minutes=1)
@@ -340,4 +341,6 @@ class LifeOfKeys(RuleBasedStateMachine):
 
 
 TestLifeOfKeys = LifeOfKeys.TestCase
-TestLifeOfKeys.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestLifeOfKeys.settings = settings(
+    max_examples=examples(100), stateful_step_count=40, deadline=None
+)

@@ -16,6 +16,7 @@ from idp.keys.key_source import KeyText
 from idp.keys.seal import SealingKey, SealingKeys
 from idp.keys.sealing_order import OPENS_FIRST, in_order, next_instant, next_sealing_key
 from tests.kit.clock import HandClock
+from tests.kit.sizes import examples
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -202,4 +203,4 @@ class Fleet(RuleBasedStateMachine):
 
 
 TestFleet = pytest.mark.covers("R-94", "K-12")(Fleet.TestCase)
-TestFleet.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestFleet.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)

@@ -25,6 +25,7 @@ from idp.settings import (
     load,
     parse,
 )
+from tests.kit.sizes import examples
 
 Refuse = Callable[..., tuple[Problem, ...]]
 
@@ -362,7 +363,7 @@ def _survives(text: str) -> None:
         assert lines == sorted(lines)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_LIKELY | _TREES, st.sampled_from(["safe", "json"]))
 def test_any_tree_is_settings_or_a_list_of_problems(tree: Any, form: str) -> None:
     if form == "safe":
@@ -371,13 +372,13 @@ def test_any_tree_is_settings_or_a_list_of_problems(tree: Any, form: str) -> Non
         _survives(json.dumps(tree, default=str))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.text() | st.text(alphabet="abc:-[]{}&*!|>'\"%@`#,?$\\ \n\t<~0\x00"))
 def test_any_text_is_settings_or_a_list_of_problems(text: str) -> None:
     _survives(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_settings_or_a_list_of_problems(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
@@ -388,7 +389,7 @@ def test_any_bytes_are_settings_or_a_list_of_problems(
         load(path, environ={})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.integers(0, len(LARGE) - 1), st.text(alphabet="abc:-[]{}&*!|'\"%#, \n\t0", max_size=3))
 def test_a_slip_of_the_pen_anywhere_is_survived(position: int, typed: str) -> None:
     _survives(LARGE[:position] + typed + LARGE[position + 1 :])

@@ -15,6 +15,7 @@ from idp.tokens.authorization import identity_of
 from idp.tokens.code import spend_code
 from idp.tokens.refresh import RefreshPolicy, Verdict, advance, judge
 from storage.records import Grant, RefreshState
+from tests.kit.sizes import examples
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 GRACE = timedelta(seconds=60)
@@ -171,7 +172,7 @@ class Life:
 
 
 @pytest.mark.covers("I-1", "I-2", "R-20", "R-31", "R-32", "K-14")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(steps, min_size=5, max_size=20))
 def test_the_invariants_hold_whatever_happens_in_whatever_order(happenings: list[Step]) -> None:
     life = Life()

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kit.http_server import BRISK, EchoApp, RunningServer, read_answer, read_to_end, serving
+from tests.kit.sizes import examples
 
 HOST = b"Host: idp.example\r\n"
 REQUESTS = (
@@ -82,7 +83,7 @@ def send_and_leave(server: RunningServer, data: bytes) -> bytes:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @pytest.mark.covers("CV-36")
 def test_random_bytes_do_no_harm(
     server: RunningServer, tracebacks: Tracebacks, data: bytes
@@ -93,7 +94,7 @@ def test_random_bytes_do_no_harm(
 
 
 @given(st.lists(PIECES, max_size=12).map(b"".join))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @pytest.mark.covers("CV-36", "R-84")
 def test_pieces_of_requests_in_any_order_do_no_harm(
     server: RunningServer, tracebacks: Tracebacks, data: bytes
@@ -105,7 +106,7 @@ def test_pieces_of_requests_in_any_order_do_no_harm(
 
 
 @given(st.lists(st.integers(1, len(REQUESTS) - 1), max_size=20, unique=True))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_however_requests_are_cut_the_answers_are_the_same(
     server: RunningServer, tracebacks: Tracebacks, cuts: list[int]
 ) -> None:
