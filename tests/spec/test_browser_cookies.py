@@ -84,6 +84,9 @@ def test_on_loopback_http_the_cookie_has_no_prefix_that_browsers_would_refuse(is
 
 
 @pytest.mark.covers("R-52")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "3")
+@pytest.mark.spec("RFC 7591", "3")
+@pytest.mark.spec("RFC 7592", "2")
 @pytest.mark.spec("OIDC Core", "16.17")
 @pytest.mark.spec("OIDC Discovery", "7.1")
 @pytest.mark.spec("RFC 6749", "3.1")

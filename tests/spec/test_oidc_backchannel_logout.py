@@ -54,6 +54,7 @@ def verified(world: World, token: str) -> dict[str, Any]:
 
 
 @pytest.mark.covers("R-108")
+@pytest.mark.spec("OIDC Back-Channel Logout", "2.5")
 @pytest.mark.spec(SPEC, "2.4")
 def test_the_logout_token_to_the_letter(world: World, receiver: LogoutReceiver) -> None:
     browser = world.provider.new_browser()
@@ -88,6 +89,7 @@ def test_each_logout_token_has_an_id_of_its_own(world: World, receiver: LogoutRe
 
 
 @pytest.mark.covers("R-45", "R-108")
+@pytest.mark.spec("OIDC Back-Channel Logout", "2.4")
 def test_a_logout_token_opens_no_door_of_ours(world: World, receiver: LogoutReceiver) -> None:
     browser = world.provider.new_browser()
     leave(browser, world.tokens(world.sign_in(browser)))
@@ -113,6 +115,7 @@ def test_an_application_is_told_once_however_often_it_signed_in(
     assert len(receiver.bodies) == 1
 
 
+@pytest.mark.spec("OIDC Back-Channel Logout", "2.3")
 @pytest.mark.spec(SPEC, "2.5")
 def test_an_application_that_somebody_came_to_by_their_session_is_told_too(
     world: World, receiver: LogoutReceiver
@@ -160,6 +163,7 @@ def test_an_application_that_has_answered_is_not_asked_again(
 
 
 @pytest.mark.covers("R-83", "R-108", "CV-21")
+@pytest.mark.spec("OIDC Back-Channel Logout", "4")
 def test_no_address_of_this_network_is_asked_unless_the_operator_named_it(
     receiver: LogoutReceiver,
 ) -> None:

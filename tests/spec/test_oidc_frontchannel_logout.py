@@ -81,6 +81,7 @@ def test_the_page_goes_on_to_the_application_after_its_frames(world: World) -> N
     assert f'href="{AFTERWARDS}?state=s%26t"' in there
 
 
+@pytest.mark.spec("OIDC Front-Channel Logout", "3")
 def test_applications_of_other_sessions_are_not_loaded(world: World) -> None:
     browser = world.provider.new_browser()
     tokens = world.tokens_of_other(world.sign_in(browser, ABOUT_OTHER))

@@ -91,6 +91,7 @@ def changed(token: str) -> str:
 
 
 @pytest.mark.covers("R-107", "I-3")
+@pytest.mark.spec("OIDC Back-Channel Logout", "2.7")
 @pytest.mark.spec(SPEC, "2")
 def test_with_an_id_token_of_the_session_the_person_is_signed_out_of_everything(
     world: World, browser: Browser, tokens: dict[str, Any]
@@ -194,6 +195,7 @@ def test_an_expired_id_token_will_do(
 
 
 @pytest.mark.covers("R-41", "R-45", "R-107", "CV-12")
+@pytest.mark.spec("OIDC RP-Initiated Logout", "4")
 @pytest.mark.spec(SPEC, "2")
 @pytest.mark.parametrize("forge", ["changed", "cut", "garbage", "access", "unsigned", "twice"])
 def test_a_forged_id_token_signs_nobody_out(
@@ -268,6 +270,7 @@ def test_without_an_id_token_the_person_is_asked(
 
 
 @pytest.mark.covers("R-107")
+@pytest.mark.spec("OIDC RP-Initiated Logout", "2")
 def test_whoever_would_rather_stay_stays(
     world: World, browser: Browser, tokens: dict[str, Any]
 ) -> None:
@@ -279,6 +282,7 @@ def test_whoever_would_rather_stay_stays(
 
 
 @pytest.mark.covers("R-51", "R-107")
+@pytest.mark.spec("OIDC RP-Initiated Logout", "6")
 @pytest.mark.parametrize(
     "headers",
     [
@@ -446,6 +450,8 @@ def test_whatever_is_sent_is_shown_as_text_if_at_all(
     assert "<script>alert" not in text
 
 
+@pytest.mark.spec("OIDC Back-Channel Logout", "2.1")
+@pytest.mark.spec("OIDC Front-Channel Logout", "2")
 @pytest.mark.spec(SPEC, "2.1")
 def test_discovery_names_the_endpoint_where_it_is_served(world: World) -> None:
     found = world.provider.browser.get("/.well-known/openid-configuration").json()

@@ -71,6 +71,8 @@ def refused(response: httpx.Response, error: str, status: int = 400) -> None:
 
 
 @pytest.mark.covers("R-105")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "3.2")
+@pytest.mark.spec("RFC 7592", "3")
 @pytest.mark.spec("RFC 7591", "3.2.1")
 def test_the_answer_has_what_the_specification_demands(idp: ProviderUnderTest) -> None:
     response = try_to_register(idp, {**METADATA, "unknown_member": [1]})
@@ -96,12 +98,14 @@ def test_the_answer_has_what_the_specification_demands(idp: ProviderUnderTest) -
     }
 
 
+@pytest.mark.spec("RFC 7591", "5")
 @pytest.mark.spec("RFC 7591", "3.2.1")
 def test_a_public_client_gets_no_secret(idp: ProviderUnderTest) -> None:
     answer = register(idp, token_endpoint_auth_method="none").answer
     assert not {"client_secret", "client_secret_expires_at"} & set(answer)
 
 
+@pytest.mark.spec("OIDC Dynamic Client Registration", "3.2")
 @pytest.mark.spec("RFC 7591", "3.2.1")
 def test_ids_secrets_and_tokens_are_all_different(idp: ProviderUnderTest) -> None:
     answers = [register(idp).answer for _ in range(20)]
@@ -121,6 +125,7 @@ def code_for(idp: ProviderUnderTest, client_id: str, **more: str) -> str:
 
 
 @pytest.mark.covers("R-105")
+@pytest.mark.spec("RFC 7591", "5")
 @pytest.mark.spec("RFC 7591", "3.2.1")
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 def test_a_registered_client_signs_people_in(idp: ProviderUnderTest, method: str) -> None:
@@ -304,6 +309,7 @@ def test_a_token_belongs_into_the_header(idp: ProviderUnderTest) -> None:
 
 
 @pytest.mark.covers("R-105")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "3.3")
 @pytest.mark.spec("RFC 7591", "3.2.2")
 @pytest.mark.parametrize(
     ("sent", "error"),
@@ -343,6 +349,7 @@ def test_what_is_no_json_object_is_refused(idp: ProviderUnderTest, body: str) ->
     refused(response, "invalid_request")
 
 
+@pytest.mark.spec("OIDC Dynamic Client Registration", "3")
 @pytest.mark.spec("RFC 7591", "3.1")
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain", ""])
 def test_only_json_is_taken(idp: ProviderUnderTest, content_type: str) -> None:
@@ -448,6 +455,7 @@ def test_a_registration_is_one_write_and_nothing_else(idp: ProviderUnderTest) ->
 
 
 @pytest.mark.covers("R-88", "R-90", "CV-30")
+@pytest.mark.spec("RFC 7591", "5")
 def test_no_secret_is_in_the_store_or_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

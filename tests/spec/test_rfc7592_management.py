@@ -88,6 +88,7 @@ def works(idp: ProviderUnderTest, credentials: tuple[str, str]) -> bool:
 
 
 @pytest.mark.covers("R-105")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "4.3")
 @pytest.mark.spec("RFC 7592", "2.1")
 def test_a_client_reads_its_registration(idp: ProviderUnderTest) -> None:
     client = register(idp, client_name="Wiki")
@@ -243,6 +244,7 @@ def test_a_removed_client_and_all_that_it_has_are_gone_at_once(idp: ProviderUnde
 
 
 @pytest.mark.covers("R-105", "R-102")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "4.2")
 @pytest.mark.spec("RFC 7592", "2")
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_only_its_own_token_opens_a_registration(idp: ProviderUnderTest, method: str) -> None:
@@ -269,6 +271,7 @@ def test_only_its_own_token_opens_a_registration(idp: ProviderUnderTest, method:
 
 
 @pytest.mark.covers("R-105", "CV-6")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "4.4")
 @pytest.mark.spec("RFC 7592", "2.1")
 @pytest.mark.parametrize(
     "client_id",
@@ -288,6 +291,7 @@ def test_a_client_that_is_not_there_is_like_a_wrong_token(
 
 
 @pytest.mark.covers("R-75")
+@pytest.mark.spec("RFC 7592", "5")
 def test_looking_for_clients_is_slowed_down() -> None:
     """An id that nobody here has heard of may be a second old elsewhere: only the store knows."""
     with provider_under_test(config()) as idp:

@@ -128,6 +128,7 @@ def test_a_posted_reference_is_fetched_once(provider: ProviderUnderTest, site: S
     assert len(site.pages.asked) == 1
 
 
+@pytest.mark.spec("OIDC Dynamic Client Registration", "2")
 @pytest.mark.spec(RFC, "5.2")
 @pytest.mark.spec(RFC, "10.4")
 @pytest.mark.covers("R-49", "R-83", "CV-21")

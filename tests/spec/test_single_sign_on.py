@@ -45,6 +45,7 @@ def test_the_second_visit_needs_no_password(world: World) -> None:
     assert again["iat"] > first["iat"]
 
 
+@pytest.mark.spec("OIDC Back-Channel Logout", "2.1")
 @pytest.mark.spec("OIDC Core", "8")
 def test_another_application_gets_the_same_person_and_session(world: World) -> None:
     browser = world.provider.new_browser()
@@ -258,6 +259,7 @@ def test_signing_in_again_goes_on_with_the_session_under_a_new_reference(world: 
 
 
 @pytest.mark.covers("R-53")
+@pytest.mark.spec("OIDC Front-Channel Logout", "3")
 def test_another_person_in_the_same_browser_ends_the_session_of_the_first(world: World) -> None:
     browser = world.provider.new_browser()
     first = world.tokens(world.sign_in(browser))

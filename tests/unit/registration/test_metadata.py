@@ -70,6 +70,7 @@ def test_the_defaults_are_those_of_the_specification() -> None:
     }
 
 
+@pytest.mark.spec("OIDC Dynamic Client Registration", "3.1")
 @pytest.mark.spec("RFC 7591", "2")
 def test_what_nobody_understands_is_ignored() -> None:
     assert read(client_name_x="y", tls_client_auth_subject_dn="z", __class__=1) == read()
@@ -202,6 +203,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"post_logout_redirect_uris": ["com.example:/x"]}, "needs application_type native."),
     ({"backchannel_logout_uri": "http://app.example.com/bc"}, "must begin with https://."),
+    ({"backchannel_logout_uri": "https://app.example.com/bc#x"}, "contains a fragment"),
+    ({"backchannel_logout_uri": "/bc"}, "backchannel_logout_uri"),
     ({"backchannel_logout_session_required": True}, "means nothing without"),
     ({"backchannel_logout_session_required": "yes"}, "must be true or false."),
     ({"frontchannel_logout_uri": "https://other.example.com/"}, "of one of the redirect_uris"),
@@ -228,6 +231,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.covers("R-105")
+@pytest.mark.spec("OIDC Back-Channel Logout", "2.2")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "2")
+@pytest.mark.spec("OIDC Front-Channel Logout", "2")
+@pytest.mark.spec("OIDC RP-Initiated Logout", "3.1")
+@pytest.mark.spec("RFC 7591", "2")
+@pytest.mark.spec("RFC 7591", "2.1")
 @pytest.mark.spec("RFC 7591", "3.2.2")
 @pytest.mark.parametrize(("sent", "said"), BAD, ids=[json.dumps(sent)[:80] for sent, _ in BAD])
 def test_what_is_wrong_is_told_in_a_sentence(sent: dict[str, Any], said: str) -> None:
@@ -258,6 +267,8 @@ BAD_ADDRESSES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.covers("R-2", "R-105")
+@pytest.mark.spec("OIDC Dynamic Client Registration", "2")
+@pytest.mark.spec("RFC 7591", "2")
 @pytest.mark.spec("RFC 7591", "3.2.2")
 @pytest.mark.parametrize(
     ("sent", "said"), BAD_ADDRESSES, ids=[json.dumps(sent)[:80] for sent, _ in BAD_ADDRESSES]
@@ -269,6 +280,7 @@ def test_a_wrong_redirect_uri_has_a_code_of_its_own(sent: dict[str, Any], said: 
 
 
 @pytest.mark.covers("R-2", "CV-7")
+@pytest.mark.spec("RFC 7591", "5")
 @pytest.mark.parametrize("uri", sorted({uri for _, uri in hostile_to_exact()}))
 def test_no_hostile_address_is_registered(uri: str) -> None:
     for application_type in ("web", "native"):

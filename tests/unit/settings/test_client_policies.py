@@ -144,6 +144,7 @@ def test_an_object_says_the_same_as_the_file(read: Read) -> None:
     assert client == in_file
 
 
+@pytest.mark.spec("OIDC Front-Channel Logout", "2")
 @pytest.mark.parametrize(
     ("said", "field", "text"),
     [
