@@ -153,6 +153,7 @@ def _write_session(grant: Grant) -> dict[str, Any]:
         "session_state": None if state is None else _write_session_state(state),
         "acr": grant.acr,
         "amr": grant.amr,
+        "device": grant.device,
     }
     return {name: value for name, value in fields.items() if value}
 
@@ -197,6 +198,7 @@ def _read_grant(name: str, fields: Fields) -> Grant:
         session_state=None if session_state is None else _read_session_state(session_state),
         acr=fields.text("acr", ""),
         amr=fields.texts("amr", []),
+        device=fields.text("device", ""),
         claims=fields.named_texts("claims"),
         asked_for_id_token=fields.texts("asked_for_id_token", []),
         asked_for_userinfo=fields.texts("asked_for_userinfo", []),

@@ -119,7 +119,8 @@ class Grant:
     `asked_for_id_token` and `asked_for_userinfo` by name, whatever the scopes.
 
     `session` names the grant that began the browser's session, "" where there is none; that grant
-    has the `session_state`. `acr` and `amr` say how the person signed in (OIDC Core section 2).
+    has the `session_state`. `acr` and `amr` say how the person signed in (OIDC Core section 2), and
+    `device` with what, in words such as "Firefox on Linux", "" where nobody knows.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Grant:
     session_state: SessionState | None = None
     acr: str = ""
     amr: tuple[str, ...] = ()
+    device: str = ""
     claims: tuple[tuple[str, tuple[str, ...]], ...] = ()
     asked_for_id_token: tuple[str, ...] = ()
     asked_for_userinfo: tuple[str, ...] = ()

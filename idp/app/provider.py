@@ -20,6 +20,7 @@ from idp.app.sessions import logout_notices
 from idp.app.store import Store, open_memory, open_sqlite
 from idp.app.values import (
     LEEWAY,
+    all_clients,
     cors_of,
     offered_claims,
     outbound_of,
@@ -37,7 +38,7 @@ from idp.log import Audit, AuditLog, log_event
 from idp.login.connectors import LiveConnectors
 from idp.metrics import Metrics
 from idp.oauth.metadata import discovery_document
-from idp.registration.live import EveryClient, RegisteredClients, RegistrationFollower
+from idp.registration.live import RegisteredClients, RegistrationFollower
 from idp.settings import KubernetesStorage, MemoryStorage, Settings, SqliteStorage
 from idp.tasks import BackgroundJobs
 from idp.transport.documents import Documents
@@ -115,7 +116,7 @@ class Provider:
             audit=_counted_audit(self.metrics),
             sealing=store.sealing,
             backend=outside.wrap_backend(store.backend),
-            clients=EveryClient(people.clients, registered),
+            clients=all_clients(settings, people.clients, registered),
             connectors=connectors,
             standings=outside.wrap_standings(people.standings),
             outbound=outbound,

@@ -3,21 +3,28 @@
 from dataclasses import dataclass
 
 from idp.app.core import Core
-from idp.app.values import session_policy
+from idp.app.values import account_page_client, refresh_policy, session_policy
+from idp.grants.account import Account
 from idp.grants.ended import EndedGrants
 from idp.grants.logout_notices import LogoutNotices
+from idp.grants.own_logins import OwnRules
 from idp.grants.sign_out import SignOut
 from idp.keys.live import LiveKeys
 from idp.login.consents import Consents
 from idp.login.session_keeper import SessionKeeper
+from idp.login.state import LoginStates
+from idp.login.throttle import ACCOUNT_PAGES, Throttle
 from idp.oauth.client import token_rules
 from idp.tokens.access import IssuedTokens
 from idp.tokens.logout_token import LogoutTokens
+from idp.web.account import AccountForm, AccountPage, AccountParts
+from idp.web.account_face import AccountFaces
 from idp.web.cookies import BrowserCookies, cookie_name
 from idp.web.ending import Ending
 from idp.web.login import LoginEndpoint
 from idp.web.logout import Departure, LogoutConfirmation, LogoutEndpoint
 from idp.web.routes import SessionEndpoints
+from idp.web.select_account import AccountSelection
 from idp.web.session_cookies import SessionCookies
 from idp.web.single_sign_on import SingleSignOn
 
@@ -29,7 +36,12 @@ class SessionParts:
     keeper: SessionKeeper
     cookies: SessionCookies
     consents: Consents
-    sign_out: SignOut
+    account: Account
+
+    @property
+    def sign_out(self) -> SignOut:
+        """Return what ends sessions."""
+        return self.account.sign_out
 
 
 def session_parts(core: Core, ended: EndedGrants) -> SessionParts | None:
@@ -55,13 +67,29 @@ def session_parts(core: Core, ended: EndedGrants) -> SessionParts | None:
             clock=outside.clock,
         ),
         consents=Consents(states=core.user_states, clock=outside.clock),
+        account=_account(core, ended),
+    )
+
+
+def _account(core: Core, ended: EndedGrants) -> Account:
+    settings, clock = core.settings, core.outside.clock
+    return Account(
+        grants=core.grants,
         sign_out=SignOut(
             grants=core.grants,
             ended=ended,
-            clock=outside.clock,
+            clock=clock,
             keep_for=session_policy(settings).life.keep_for,
             audit=core.audit,
         ),
+        rules=OwnRules(
+            clients=core.clients,
+            standings=core.standings,
+            policy=refresh_policy(settings),
+            page=account_page_client(settings).id,
+        ),
+        clock=clock,
+        audit=core.audit,
     )
 
 
@@ -78,6 +106,21 @@ def single_sign_on(
         ending=ending,
         clients=core.clients,
         clock=core.outside.clock,
+    )
+
+
+def account_selection(
+    core: Core, known: SingleSignOn | None, login: LoginEndpoint
+) -> AccountSelection | None:
+    """Return what asks people as whom to go on, None where sessions are off."""
+    if known is None:
+        return None
+    return AccountSelection(
+        origin=login.origin,
+        base_path=core.base_path,
+        states=login.form.states,
+        single_sign_on=known,
+        renderer=login.form.renderer,
     )
 
 
@@ -108,15 +151,20 @@ def session_endpoints(
     known = single_sign_on(core, parts, login.form.cookies, login.ending)
     if parts is None or known is None:
         return None
+    states, origin = login.form.states, login.origin
+    selection = account_selection(core, known, login)
+    if selection is None:
+        return None
     departure = Departure(
         issuer=core.settings.issuer,
+        base_path=core.base_path,
         clients=core.clients,
         single_sign_on=known,
         sign_out=parts.sign_out,
         notices=notices,
         renderer=login.form.renderer,
     )
-    states = login.form.states
+    account = _account_parts(core, parts, departure, states)
     return SessionEndpoints(
         logout=LogoutEndpoint(
             base_path=core.base_path,
@@ -125,6 +173,29 @@ def session_endpoints(
             departure=departure,
         ),
         logout_confirmation=LogoutConfirmation(
-            origin=login.origin, base_path=core.base_path, states=states, departure=departure
+            origin=origin, base_path=core.base_path, states=states, departure=departure
         ),
+        select_account=selection,
+        account=AccountPage(
+            parts=account,
+            faces=AccountFaces(clients=core.clients, connectors=core.connectors),
+        ),
+        account_form=AccountForm(origin=origin, parts=account),
+    )
+
+
+def _account_parts(
+    core: Core, parts: SessionParts, departure: Departure, states: LoginStates
+) -> AccountParts:
+    settings, clock = core.settings, core.outside.clock
+    return AccountParts(
+        base_path=core.base_path,
+        issuer=settings.issuer,
+        client_id=account_page_client(settings).id,
+        states=states,
+        departure=departure,
+        account=parts.account,
+        consents=parts.consents,
+        throttle=Throttle(ACCOUNT_PAGES, clock=clock, share=core.share),
+        clock=clock,
     )

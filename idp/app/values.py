@@ -19,9 +19,10 @@ from idp.login.connectors import OfferedConnector
 from idp.login.sessions import SessionPolicy
 from idp.login.steps import StepPolicy
 from idp.oauth.claim_names import claim_of, may_be_set
-from idp.oauth.client import Client, secret_hash
+from idp.oauth.client import PRIVATE_KEY_JWT, Allowed, Client, Clients, secret_hash
 from idp.oauth.metadata import Served
-from idp.oauth.response_types import served_types
+from idp.oauth.response_types import NONE, served_types
+from idp.registration.live import EveryClient
 from idp.settings import Settings, StaticClient
 from idp.tokens.refresh import RefreshPolicy
 from idp.tokens.session import SessionLife
@@ -57,6 +58,32 @@ def _client_of(said: StaticClient) -> Client:
         credentials_groups=said.client_credentials_claims.groups,
     )
     return said.said_of(client)
+
+
+def account_page_client(settings: Settings) -> Client:
+    """Return the client under which people sign in to their account page.
+
+    It gets nothing: no answer to it carries a code or a token, and it has no way to prove who it
+    is to the token endpoint. Its id is its address, which no other client would have.
+    """
+    url = f"{settings.issuer}/account"
+    return Client(
+        id=url,
+        name="Your account",
+        auth_method=PRIVATE_KEY_JWT,
+        redirect_uris=(url,),
+        allowed=Allowed(response_types=frozenset({NONE})),
+        skip_approval=True,
+    )
+
+
+def all_clients(settings: Settings, written: Clients, registered: Clients) -> Clients:
+    """Return all clients that are served, our own page among them where browsers have sessions."""
+    everybody = EveryClient(written, registered)
+    if not settings.sessions.enabled:
+        return everybody
+    page = account_page_client(settings)
+    return EveryClient({page.id: page}, everybody)
 
 
 def local_users_of(settings: Settings) -> list[LocalUser]:

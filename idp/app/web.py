@@ -12,7 +12,13 @@ from starlette.types import ASGIApp
 
 from idp.app.core import Core, Surroundings
 from idp.app.registration import registration_endpoints
-from idp.app.sessions import SessionParts, session_endpoints, session_parts, single_sign_on
+from idp.app.sessions import (
+    SessionParts,
+    account_selection,
+    session_endpoints,
+    session_parts,
+    single_sign_on,
+)
 from idp.app.values import (
     cors_of,
     host_check,
@@ -278,6 +284,7 @@ def _authorize_endpoint(
     sessions: SessionParts | None,
 ) -> AuthorizeEndpoint:
     form = login.form
+    known = single_sign_on(core, sessions, form.cookies, login.ending)
     return AuthorizeEndpoint(
         base_path=core.base_path,
         rules=AuthorizeRules(
@@ -293,7 +300,8 @@ def _authorize_endpoint(
         form=form,
         renderer=renderer,
         new_name=lambda: core.outside.random(16).hex(),
-        single_sign_on=single_sign_on(core, sessions, form.cookies, login.ending),
+        single_sign_on=known,
+        selection=account_selection(core, known, login),
     )
 
 
@@ -401,6 +409,7 @@ def _home(settings: Settings, renderer: Renderer) -> Callable[[Request], Awaitab
     page = renderer.pages.home(
         issuer=settings.issuer,
         discovery_url=settings.issuer + "/.well-known/openid-configuration",
+        account_url=settings.issuer + "/account" if settings.sessions.enabled else None,
     )
 
     async def home(_: Request) -> Response:

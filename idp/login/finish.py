@@ -77,16 +77,18 @@ class LoginFinisher:
         reference: Reference | None = None,
         *,
         session: Grant | None = None,
+        device: str = "",
     ) -> Finished:
         """Store the grant and return the answer with what it gives.
 
         `reference` is what the browser holds of a session, `session` its record where that was
-        read just now. Raises AccountLocked, Refused when the person is not the one that the request
-        names or the client may no longer have what it asked for, Untrusted when it is gone,
-        TokenTooLarge before anything is written, AlreadyUsed when the same form was finished and
-        used before, SessionOver, StorageUnavailable.
+        read just now, `device` what the person sits at, in words. Raises AccountLocked, Refused
+        when the person is not the one that the request names or the client may no longer have what
+        it asked for, Untrusted when it is gone, TokenTooLarge before anything is written,
+        AlreadyUsed when the same form was finished and used before, SessionOver,
+        StorageUnavailable.
         """
-        grant = self.check(approval)
+        grant = replace(self.check(approval), device=device)
         audience = self._audience(approval.login)
         grant, reference = await self._placed(grant, approval, reference, session)
         try:

@@ -28,6 +28,8 @@ _LOGIN = "login-state"
 _APPROVAL = "approval-state"
 _REQUEST = "authorization-request"
 _LOGOUT = "logout-request"
+_ACCOUNT = "account-form"
+_CHOICE = "account-choice"
 _LONGEST = 48 * 1024
 
 
@@ -81,6 +83,19 @@ class ApprovalState:
     method: AuthenticationMethod = UNKNOWN
     session: str = ""
     remembered: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChoice:
+    """A request that waits until its person has said which account it is for.
+
+    `plain` are its parameters, `connector_id` the one that its address named, and `session` the
+    session that was offered.
+    """
+
+    plain: bytes
+    connector_id: str
+    session: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +158,25 @@ class LoginStates:
         """Return request and session. Raises StateBroken, StateExpired, OtherBrowser."""
         members = self._open(_LOGOUT, sealed, browser)
         return LogoutRequest(**members["request"]), members["session"]
+
+    def seal_account(self, session: str, *, browser: str) -> str:
+        """Return what the forms of the account page of a session carry."""
+        return self._seal(_ACCOUNT, {"session": session}, browser)
+
+    def open_account(self, sealed: str, *, browser: str | None) -> str:
+        """Return the session. Raises StateBroken, StateExpired, OtherBrowser."""
+        session: str = self._open(_ACCOUNT, sealed, browser)["session"]
+        return session
+
+    def seal_choice(self, choice: AccountChoice, *, browser: str) -> str:
+        """Return the state for the page that asks which account to use."""
+        members = {**asdict(choice), "plain": choice.plain.decode("latin-1")}
+        return self._seal(_CHOICE, members, browser)
+
+    def open_choice(self, sealed: str, *, browser: str | None) -> AccountChoice:
+        """Return what was chosen about. Raises StateBroken, StateExpired, OtherBrowser."""
+        members = self._open(_CHOICE, sealed, browser)
+        return AccountChoice(**{**members, "plain": members["plain"].encode("latin-1")})
 
     def _seal(self, purpose: str, members: Mapping[str, Any], browser: str) -> str:
         envelope = {

@@ -95,6 +95,10 @@ somebody who registers again and again is what it slows down."""
 HANDLES = Policy()
 """No account: for codes, tokens and the like that name nobody we know. The source alone counts."""
 
+ACCOUNT_PAGES = Policy(source_failures=60, source_at_once=3)
+"""No account; in place of the source the person. Each look at their own sessions is counted, as it
+costs the store a list."""
+
 
 class Throttle:
     """Decides which tries are checked. One for each policy and process; not for threads."""

@@ -22,7 +22,12 @@ from idp.oauth.errors import (
 )
 from idp.oauth.params import Parameters
 from idp.oauth.pkce import check_challenge
-from idp.oauth.policies import check_response_type, needs_pkce, renewable
+from idp.oauth.policies import (
+    check_response_type,
+    needs_pkce,
+    renewable,
+    response_types_for,
+)
 from idp.oauth.prompt import read_max_age, read_prompt
 from idp.oauth.redirects import OUT_OF_BAND, redirect_uri_allowed
 from idp.oauth.request_objects import REQUEST, REQUEST_URI
@@ -155,7 +160,9 @@ def _read_trusted(
     parameters.refuse_repeated()
     _check_size(parameters)
     _check_not_offered(parameters)
-    response_type = read_response_type(parameters.require("response_type"), rules.response_types)
+    response_type = read_response_type(
+        parameters.require("response_type"), response_types_for(client, rules.response_types)
+    )
     _check_way_back(parameters, target, response_type)
     check_response_type(client, response_type)
     scope = read_scope(parameters.get("scope"), client=client, clients=rules.clients)

@@ -171,12 +171,13 @@ Clients = Mapping[str, Client]
 """All clients by id that are served."""
 
 
-_NO_RULES: Final = TokenRules()
+NO_RULES: Final = TokenRules()
+"""Of a client of which nothing is said."""
 
 
 def without_rules(_: str) -> TokenRules:
     """Return the rules of a client of which nothing is said."""
-    return _NO_RULES
+    return NO_RULES
 
 
 def token_rules(clients: Clients) -> Callable[[str], TokenRules]:
@@ -184,7 +185,7 @@ def token_rules(clients: Clients) -> Callable[[str], TokenRules]:
 
     def rules(client_id: str) -> TokenRules:
         client = clients.get(client_id)
-        return _NO_RULES if client is None else client.tokens
+        return NO_RULES if client is None else client.tokens
 
     return rules
 

@@ -4,11 +4,12 @@ What an operator takes from a client counts at once, also for what the client go
 and audiences are judged in `idp.oauth.scopes`; a client that is switched off is not there at all.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from idp.oauth.client import Client, Clients
 from idp.oauth.errors import AccessDenied, UnauthorizedClient
-from idp.oauth.response_types import CODE, IMPLICIT, carries_tokens, has
+from idp.oauth.response_types import CODE, IMPLICIT, NONE, carries_tokens, has
 from idp.oauth.scopes import OFFLINE_ACCESS, check_granted
 
 AUTHORIZATION_CODE: Final = "authorization_code"
@@ -41,6 +42,11 @@ def check_response_type(client: Client, response_type: str) -> None:
         check_grant_type(client, AUTHORIZATION_CODE)
     if carries_tokens(response_type):
         check_grant_type(client, IMPLICIT)
+
+
+def response_types_for(client: Client, served: Sequence[str]) -> Sequence[str]:
+    """Return the response types that a client may ask for: those served, ours for our own pages."""
+    return (*served, NONE) if NONE in client.allowed.response_types else served
 
 
 def may_sign_in_with(client: Client, connector_id: str) -> bool:

@@ -12,6 +12,8 @@ from idp.oauth.errors import InvalidRequest, UnsupportedResponseType
 CODE: Final = "code"
 ID_TOKEN: Final = "id_token"  # noqa: S105 - a word of the wire
 TOKEN: Final = "token"  # noqa: S105
+NONE: Final = "none"
+"""Somebody signs in and nothing is issued (section 4): for our own pages, and for no client."""
 
 KNOWN: Final = (
     "code",

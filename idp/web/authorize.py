@@ -30,6 +30,7 @@ from idp.web.errors import Renderer
 from idp.web.forms import read_body
 from idp.web.login import LoginForm
 from idp.web.pages import ConnectorChoice
+from idp.web.select_account import AccountSelection
 from idp.web.single_sign_on import SingleSignOn
 from storage.base import SealUnknown, StorageUnavailable
 
@@ -48,6 +49,7 @@ class AuthorizeEndpoint:
     renderer: Renderer
     new_name: Callable[[], str]
     single_sign_on: SingleSignOn | None
+    selection: AccountSelection | None
 
     async def __call__(self, request: Request) -> Response:
         """Return the chooser or the login form. Raises Untrusted, Refused and state errors."""
@@ -60,6 +62,10 @@ class AuthorizeEndpoint:
         # A request object may run out while people choose: what was in it goes on sealed.
         query = request.scope["query_string"].decode("latin-1")
         goes_on = query if plain is raw else self._sealed(plain)
+        if self.selection is not None and prompt.SELECT_ACCOUNT in authorization.prompts:
+            choice = await self.selection.page(request, authorization, plain)
+            if choice is not None:
+                return choice
         return await self._begin(request, authorization, goes_on)
 
     async def _posted(self, request: Request, connector_id: str) -> Response:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from idp.login.consents import Consents, Wish, wish_of
+from idp.login.devices import device_of
 from idp.login.finish import LoginFinisher
 from idp.login.sessions import Reference
 from idp.login.state import ApprovalState, LoginStates
@@ -17,17 +18,19 @@ from idp.oauth.errors import ConsentRequired
 from idp.web.answers import form_sources
 from idp.web.cookies import Browser
 from idp.web.errors import Renderer
-from idp.web.pages import ClientFace, scope_sentences
+from idp.web.pages import ClientFace
+from idp.web.scope_words import scope_sentences
 from idp.web.session_cookies import SessionCookies
 from storage.records import Grant
 
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A browser, and what it holds of a session."""
+    """A browser, what it holds of a session, and what it is, in words."""
 
     browser: Browser
     reference: Reference | None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,8 @@ class Ending:
     def arrived(self, request: Request, browser: Browser) -> Arrived:
         """Return a browser with what it holds of a session."""
         cookies = self.session_cookies
-        return Arrived(browser, None if cookies is None else cookies.read(request, browser))
+        reference = None if cookies is None else cookies.read(request, browser)
+        return Arrived(browser, reference, device_of(request.headers.get("user-agent", "")))
 
     async def signed_in(
         self, approval: ApprovalState, arrived: Arrived, *, session: Grant | None = None
@@ -75,7 +79,9 @@ class Ending:
         self, approval: ApprovalState, arrived: Arrived, *, session: Grant | None = None
     ) -> Response:
         """Store the grant and return what brings its answer to the client."""
-        finished = await self.finisher.finish(approval, arrived.reference, session=session)
+        finished = await self.finisher.finish(
+            approval, arrived.reference, session=session, device=arrived.device
+        )
         response = self.renderer.answers.deliver(finished.target, finished.answer)
         if self.session_cookies is not None and finished.reference is not None:
             self.session_cookies.write(response, arrived.browser, finished.reference)

@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from connectors.base import AccessRefused, AccountLocked, ConnectorUnavailable
+from idp.grants.account import NotAllEnded
 from idp.grants.base import RETRY_AFTER, retry_after, store_is_away
 from idp.log import log_event, request_id_var
 from idp.login.connectors import ConnectorGone
@@ -45,6 +46,21 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 class CrossSite(Exception):
     """A form was sent from a page that is not ours."""
+
+
+class AccountFormStale(Exception):
+    """A form of the account page is too old, or of another session than the browser has."""
+
+
+class NotSignedIn(Exception):
+    """Somebody who wanted to see their account did not sign in."""
+
+
+class AccountBusy(Throttled):
+    """Somebody asked for their account again and again."""
+
+    def __init__(self, retry_after: timedelta) -> None:
+        super().__init__(retry_after.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +101,25 @@ _PAGES: dict[type[Exception], _PageText] = {
         "You have been signed out",
         "The session that you were signed in by has ended, perhaps in another window.",
         _START_AGAIN,
+    ),
+    AccountFormStale: _PageText(
+        400,
+        "This page is out of date",
+        "It was open for too long, or you have signed in or out since. Nothing was changed.",
+        "Open your account page again.",
+    ),
+    NotSignedIn: _PageText(
+        403,
+        "You did not sign in",
+        "Only who is signed in sees an account here. The sign-in was refused or broken off.",
+        "Open your account page again to try once more.",
+    ),
+    NotAllEnded: _PageText(
+        503,
+        "Not everything was signed out",
+        "The provider lost its store on the way: some of your sessions may go on.",
+        "Wait a moment, open your account page and sign out everywhere again.",
+        RETRY_AFTER,
     ),
     AlreadyUsed: _PageText(
         409,
@@ -282,6 +317,14 @@ class Renderer:
                 f"The token would be larger than applications accept: {error.groups} groups,"
                 f" {error.size} bytes.",
                 "Ask an administrator to limit the groups and claims that are put into tokens.",
+            )
+        if isinstance(error, AccountBusy):
+            return _PageText(
+                429,
+                "One moment, please",
+                "Your account page was asked for too often in a minute. Nothing was changed.",
+                "Wait a minute, then open it again.",
+                error.retry_after,
             )
         if isinstance(error, Throttled):
             return _PageText(

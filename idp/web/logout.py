@@ -20,6 +20,7 @@ from idp.web.answers import NO_STORE, client_sources
 from idp.web.errors import Renderer
 from idp.web.forms import read_body, read_page_form
 from idp.web.origin import check_same_origin
+from idp.web.pages import Reach
 from idp.web.single_sign_on import Presented, SingleSignOn
 from storage.records import Grant
 
@@ -32,6 +33,7 @@ class Departure:
     """What happens when somebody signs out: the session ends, the clients hear, a page says so."""
 
     issuer: str
+    base_path: str
     clients: Clients
     single_sign_on: SingleSignOn
     sign_out: SignOut
@@ -44,7 +46,15 @@ class Departure:
         await settled(self.notices.send(ended), within=WAIT_SECONDS)
         return self.gone(asked, self._frames(ended))
 
-    def gone(self, asked: LogoutRequest, frames: Sequence[str] = ()) -> Response:
+    async def left_everywhere(self, ended: Sequence[Grant], *, session: str) -> Response:
+        """Return the answer to somebody of whom everything was ended, their `session` too."""
+        await settled(self.notices.send(ended), within=WAIT_SECONDS)
+        frames = self._frames([grant for grant in ended if grant.session == session])
+        return self.gone(LogoutRequest(), frames, reach="everywhere")
+
+    def gone(
+        self, asked: LogoutRequest, frames: Sequence[str] = (), *, reach: Reach = "browser"
+    ) -> Response:
         """Return the answer to somebody who is signed out: the client's address, or our page."""
         location = ""
         if asked.redirect_uri:
@@ -58,6 +68,8 @@ class Departure:
                 continue_url=location,
                 client_name=client.name if client is not None else "",
                 frames=frames,
+                account_url=f"{self.base_path}/account",
+                reach=reach,
             )
             response = self.renderer.answers.html(page, frames=tuple(frames))
         self.single_sign_on.cookies.clear(response)
@@ -121,6 +133,7 @@ class LogoutEndpoint:
             username=presented.username,
             client_name=client.name if client is not None else "",
             action=f"{self.base_path}/logout/confirm",
+            account_url=f"{self.base_path}/account",
             state=self.states.seal_logout(
                 asked, browser=presented.arrived.browser.id, session=presented.session.name
             ),
@@ -157,7 +170,7 @@ class LogoutConfirmation:
             return await self.departure.leave(presented, asked, by="person")
         renderer = self.departure.renderer
         page = renderer.pages.still_signed_in(
-            username=presented.username, account_url=f"{self.base_path}/"
+            username=presented.username, account_url=f"{self.base_path}/account"
         )
         return renderer.html(page)
 

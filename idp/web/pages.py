@@ -8,7 +8,7 @@ a client into the one form that carries its answer.
 import hashlib
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
@@ -18,9 +18,12 @@ from urllib.parse import urlsplit
 
 from jinja2 import BytecodeCache, Environment, PackageLoader, StrictUndefined
 
-from idp.oauth.claim_names import STANDARD, scope_of
+from idp.web.account_face import AccountFace
 
 Theme = Literal["auto", "light", "dark"]
+
+Reach = Literal["browser", "everywhere"]
+"""What somebody was signed out of."""
 
 WRONG_CREDENTIALS = "These two do not belong together. Please check both and try again."
 """The one text for every failed password (R-66): it must not say which part was wrong."""
@@ -199,7 +202,32 @@ class Pages:
             state=state,
         )
 
-    def logout(self, *, username: str, client_name: str, action: str, state: str) -> str:
+    def account(self, face: AccountFace, *, action: str, state: str, note: str) -> str:
+        """Return what somebody has here, with a button for each thing that they can end.
+
+        Posted with `state`: `end_session`, `end_login` and `forget` with the value of their line,
+        or `everywhere`. `note` tells what was just done, "" nothing.
+        """
+        return self._render(
+            "account.html", face=face, action=_required_path(action), state=state, note=note
+        )
+
+    def select_account(
+        self, *, client_name: str, username: str, email: str, action: str, state: str
+    ) -> str:
+        """Return the question as whom to go on; posted as `account`, "current" or "other"."""
+        return self._render(
+            "select_account.html",
+            client_name=client_name,
+            username=username,
+            email=email,
+            action=_required_path(action),
+            state=state,
+        )
+
+    def logout(
+        self, *, username: str, client_name: str, action: str, account_url: str, state: str
+    ) -> str:
         """Return the question whether somebody wants to sign out.
 
         `client_name` is "" where no application asks. The answer is posted as `logout`, "yes" or
@@ -210,11 +238,18 @@ class Pages:
             username=username,
             client_name=client_name,
             action=_required_path(action),
+            account_url=_required_path(account_url),
             state=state,
         )
 
     def signed_out(
-        self, *, continue_url: str = "", client_name: str = "", frames: Sequence[str] = ()
+        self,
+        *,
+        account_url: str,
+        continue_url: str = "",
+        client_name: str = "",
+        frames: Sequence[str] = (),
+        reach: Reach = "browser",
     ) -> str:
         """Return the page after signing out, which goes on to `continue_url` by itself.
 
@@ -222,7 +257,12 @@ class Pages:
         Both are registered by the operator; a `continue_url` may have any scheme that is.
         """
         return self._render(
-            "signed_out.html", continue_url=continue_url, client_name=client_name, frames=frames
+            "signed_out.html",
+            account_url=_required_path(account_url),
+            continue_url=continue_url,
+            client_name=client_name,
+            frames=frames,
+            reach=reach,
         )
 
     def still_signed_in(self, *, username: str, account_url: str) -> str:
@@ -260,68 +300,17 @@ class Pages:
             script=SUBMIT_SCRIPT,
         )
 
-    def home(self, *, issuer: str, discovery_url: str) -> str:
-        """Return the page at the issuer's own address; both addresses are the server's own."""
-        return self._render("home.html", issuer=issuer, discovery_url=discovery_url)
+    def home(self, *, issuer: str, discovery_url: str, account_url: str | None = None) -> str:
+        """Return the page at the issuer's own address; all addresses are the server's own.
+
+        `account_url` is None where browsers have no sessions.
+        """
+        return self._render(
+            "home.html", issuer=issuer, discovery_url=discovery_url, account_url=account_url
+        )
 
     def _render(self, template: str, **values: object) -> str:
         return self._templates[template].render(self._branding | values)
-
-
-_SCOPE_WORDS = {
-    "openid": "Know that it is you",
-    "profile": "See your name, user name and the rest of your profile",
-    "email": "See your email address",
-    "address": "See your postal address",
-    "phone": "See your phone number",
-    "groups": "See the groups that you belong to",
-    "offline_access": "Keep this access while you are away",
-    "federated:id": "See which account you signed in with",
-}
-_CLAIM_WORDS = {
-    "email_verified": "See whether your email address is verified",
-    "phone_number_verified": "See whether your phone number is verified",
-    "preferred_username": "See your user name",
-    "profile": "See the address of your profile page",
-    "picture": "See your picture",
-    "website": "See the address of your web site",
-    "zoneinfo": "See your time zone",
-    "locale": "See your language",
-    "updated_at": "See when your profile was changed",
-    "address": _SCOPE_WORDS["address"],
-    "email": _SCOPE_WORDS["email"],
-    "federated_claims": _SCOPE_WORDS["federated:id"],
-    "groups": _SCOPE_WORDS["groups"],
-    "phone_number": _SCOPE_WORDS["phone"],
-}
-
-
-def scope_sentences(
-    scopes: Iterable[str], audiences: Iterable[str] = (), claims: Iterable[str] = ()
-) -> list[str]:
-    """Say in words what a client is asking for, one sentence per scope, claim and audience.
-
-    `claims` are asked for by name; those that a scope brings along are left to it. `audiences` are
-    the names of other clients that would accept the token; scopes of the form
-    `audience:server:client_id:…` are left to them.
-    """
-    words = _SCOPE_WORDS
-    asked = [scope for scope in dict.fromkeys(scopes) if not scope.startswith("audience:server:")]
-    # In the order of `words`, however the client wrote them; those without words come last.
-    asked.sort(key=lambda scope: list(words).index(scope) if scope in words else len(words))
-    # U+2068 and U+2069 keep a right-to-left name from turning the words around it.
-    sentences = [words.get(scope, f"Use the permission \u2068{scope}\u2069") for scope in asked]
-    sentences += [_claim_words(each) for each in sorted(claims) if scope_of(each) not in asked]
-    sentences += [f"Act for you at \u2068{name}\u2069" for name in dict.fromkeys(audiences)]
-    return sentences
-
-
-def _claim_words(claim: str) -> str:
-    """Return what it means to be told a claim; names that we do not know are shown as they are."""
-    if claim in _CLAIM_WORDS:
-        return _CLAIM_WORDS[claim]
-    name = claim.replace("_", " ") if claim in STANDARD else f"\u2068{claim}\u2069"
-    return f"See your {name}"
 
 
 def own_path(url: str | None) -> str | None:

@@ -20,6 +20,9 @@ class SessionEndpoints:
 
     logout: Endpoint
     logout_confirmation: Endpoint
+    select_account: Endpoint
+    account: Endpoint
+    account_form: Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,19 @@ def _session_routes(sessions: SessionEndpoints | None, page: Callable[..., Route
     return [
         page("/logout", sessions.logout, "logout", "GET", "POST"),
         page("/logout/confirm", sessions.logout_confirmation, "logout", "POST"),
+        page("/select", sessions.select_account, "select_account", "POST"),
+        page("/account", _by_method(sessions), "account", "GET", "POST"),
     ]
+
+
+def _by_method(sessions: SessionEndpoints) -> Endpoint:
+    """Return the account page as one endpoint, as an address has one route."""
+
+    async def answer(request: Request) -> Response:
+        posted = request.method == "POST"
+        return await (sessions.account_form if posted else sessions.account)(request)
+
+    return answer
 
 
 def _route(path: str, endpoint: Endpoint, name: str, methods: tuple[str, ...]) -> Route:

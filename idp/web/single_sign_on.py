@@ -73,7 +73,7 @@ class SingleSignOn:
         stored = await self.keeper.find(reference)
         if browser is None or reference is None or stored is None:
             return None
-        return Presented(Arrived(browser, reference), stored)
+        return Presented(self.ending.arrived(request, browser), stored)
 
     def suits(self, presented: Presented, request: AuthorizationRequest) -> bool:
         """Return whether the session may be used for a request instead of another sign-in."""

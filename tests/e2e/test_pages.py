@@ -12,8 +12,15 @@ pytestmark = pytest.mark.servers
 EVERY_PAGE = {**realistic(), **extreme()}
 # Of a box to tick, its words can be touched as well.
 TARGETS = (
-    "a, button, input:not([type=hidden], [type=checkbox]), label:has([type=checkbox]), textarea"
+    "a, button, input:not([type=hidden], [type=checkbox]), label:has([type=checkbox]), textarea,"
+    " summary"
 )
+GOES_ON = {"signed-out-going-on", "extreme-signed-out"}
+"""Pages that lead on to the application, as OIDC RP-Initiated Logout section 2 has it.
+
+They have no more to say than that, and a link for who is faster: no time limit on something to be
+read, which is what the rule `meta-refresh` is about.
+"""
 NARROW = {"width": 320, "height": 568}
 LOOKS = [("light", DESK), ("dark", NARROW)]
 
@@ -108,7 +115,8 @@ def test_axe_finds_nothing(browser: Browser, name: str) -> None:
     for scheme, size in LOOKS:
         with browser_context(browser, scheme=scheme, size=size) as context:
             page = open_page(context, EVERY_PAGE[name])
-            assert axe.run(page).response["violations"] == []
+            found = {each["id"] for each in axe.run(page).response["violations"]}
+            assert found == ({"meta-refresh"} if name in GOES_ON else set())
 
 
 def test_colours_follow_the_system(browser: Browser) -> None:

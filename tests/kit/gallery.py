@@ -20,11 +20,13 @@ from idp.web.pages import (
     Pages,
     assets,
     content_security_policy,
-    scope_sentences,
 )
+from idp.web.scope_words import scope_sentences
+from tests.kit.account_faces import account_just_begun, account_of_jane, crowded_account
 
 ORIGIN = "http://idp.test"
 CHROMIUM = "/usr/bin/chromium"
+FRAMED = "https://grafana.example.com/signed-out"
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 880, "height": 660}
 LONG = "Platform-Engineering-and-Site-Reliability-Self-Service-Portal" * 4
@@ -79,6 +81,37 @@ def realistic() -> Mapping[str, str]:
                 action="/approval",
                 state="s",
             ),
+            "select-account": pages.select_account(
+                client_name="Grafana",
+                username="Jane Doe",
+                email="jane.doe@example.com",
+                action="/select",
+                state="s",
+            ),
+            "logout": pages.logout(
+                username="jane.doe@example.com",
+                client_name="Grafana",
+                action="/logout/confirm",
+                account_url="/account",
+                state="s",
+            ),
+            "signed-out": pages.signed_out(account_url="/account"),
+            "signed-out-everywhere": pages.signed_out(account_url="/account", reach="everywhere"),
+            "signed-out-going-on": pages.signed_out(
+                account_url="/account",
+                continue_url="https://grafana.example.com/",
+                client_name="Grafana",
+                frames=[FRAMED],
+            ),
+            "still-signed-in": pages.still_signed_in(
+                username="jane.doe@example.com", account_url="/account"
+            ),
+            "account": pages.account(
+                account_of_jane(), action="/account", state="s", note="That is signed out now."
+            ),
+            "account-alone": pages.account(
+                account_just_begun(), action="/account", state="s", note=""
+            ),
             "error": pages.error(
                 status=400,
                 title="This sign-in has expired",
@@ -96,6 +129,7 @@ def realistic() -> Mapping[str, str]:
             "home": pages.home(
                 issuer="https://login.example.com",
                 discovery_url="https://login.example.com/.well-known/openid-configuration",
+                account_url="https://login.example.com/account",
             ),
         }
     )
@@ -135,6 +169,25 @@ def extreme() -> Mapping[str, str]:
                 action="/approval",
                 state=MARKUP,
             ),
+            "extreme-select-account": pages.select_account(
+                client_name=LONG, username=LONG[:200], email=ARABIC, action="/select", state=MARKUP
+            ),
+            "extreme-logout": pages.logout(
+                username=LONG[:200],
+                client_name=MARKUP,
+                action="/logout/confirm",
+                account_url="/account",
+                state=MARKUP,
+            ),
+            "extreme-signed-out": pages.signed_out(
+                account_url="/account", continue_url=f"https://{LONG}/", client_name=ARABIC
+            ),
+            "extreme-account": pages.account(
+                crowded_account([LONG[:200], ARABIC, JAPANESE, MARKUP]),
+                action="/account",
+                state=MARKUP,
+                note="",
+            ),
             "extreme-error": pages.error(
                 status=502,
                 title=f"{ARABIC} {MARKUP}",
@@ -153,7 +206,8 @@ def extreme() -> Mapping[str, str]:
 
 def open_page(context: BrowserContext, html: str) -> Page:
     """Open one page as the provider would serve it, with its policy and its assets."""
-    policy = content_security_policy(Branding(), form_action=("'self'",))
+    frames = (FRAMED,) if "<iframe" in html else ()
+    policy = content_security_policy(Branding(), form_action=("'self'",), frames=frames)
 
     def answer(route: Route) -> None:
         path = route.request.url.removeprefix(ORIGIN)
@@ -166,6 +220,9 @@ def open_page(context: BrowserContext, html: str) -> Page:
                 content_type="text/html; charset=utf-8",
                 headers={"Content-Security-Policy": policy},
             )
+        elif path.startswith("https://"):
+            # Who goes on by themselves stays here: an answer without content leads nowhere.
+            route.fulfill(status=204)
         else:
             route.abort()
 
@@ -193,7 +250,7 @@ def photograph(folder: Path, browser: Browser) -> None:
         with browser_context(browser, scheme=scheme, size=size) as context:
             for name, html in {**realistic(), **extreme()}.items():
                 page = open_page(context, html)
-                page.screenshot(path=folder / f"{name}-{look}.png", full_page=look == "phone")
+                page.screenshot(path=folder / f"{name}-{look}.png", full_page=True)
                 page.close()
 
 

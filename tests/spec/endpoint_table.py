@@ -144,6 +144,34 @@ def sign_out(provider: ProviderUnderTest) -> Sent:
     return Sent("POST", "/logout/confirm", form=form, headers=HERE)
 
 
+def known(provider: ProviderUnderTest) -> None:
+    """Sign somebody in with the browser, for a page that wants to know them."""
+    provider.browser.client.cookies.clear()
+    provider.sign_in()
+
+
+def own_account(provider: ProviderUnderTest) -> Sent:
+    """Return what somebody asks who wants to see their account."""
+    known(provider)
+    return Sent("GET", "/account", query=(("page", "1"), ("done", "ended")))
+
+
+def own_end(provider: ProviderUnderTest) -> Sent:
+    """Return the end of a session that is no session."""
+    known(provider)
+    page = login_page(provider.browser.get("/account"))
+    form = (("state", page.state), ("end_session", "none"))
+    return Sent("POST", "/account", form=form, headers=HERE)
+
+
+def choice(provider: ProviderUnderTest) -> Sent:
+    """Return the answer of somebody who goes on as who they are."""
+    known(provider)
+    page = login_page(provider.authorize({"prompt": "select_account"}))
+    form = (("state", page.state), ("account", "current"))
+    return Sent("POST", "/select", form=form, headers=HERE)
+
+
 def registration(_: ProviderUnderTest) -> Sent:
     """Return a registration, which everybody may ask for here."""
     return Sent("POST", "/register", members=METADATA)
@@ -386,6 +414,43 @@ TABLE = (
             # Whatever is not "yes" leaves the person signed in.
             "logout": _m("200 page", PAGE, "200 page", "200 page", "200 page"),
             "unknown": _m("200 page", PAGE, "200 page", "200 page", "200 page"),
+        },
+        with_sessions=True,
+    ),
+    Row(
+        route=("POST", "/select"),
+        good=choice,
+        outcome="303 onward",
+        parameters={
+            "state": TRUST,
+            # Whatever is not "current" is somebody else.
+            "account": _m("303 onward", PAGE, "303 onward", "303 onward", "303 onward"),
+            "unknown": _m("303 onward", PAGE, "303 onward", "303 onward", "303 onward"),
+        },
+        with_sessions=True,
+    ),
+    Row(
+        route=("GET", "/account"),
+        good=own_account,
+        outcome="200 form",
+        parameters={
+            "page": _m("200 form", "200 form", PAGE, "200 form", "200 form"),
+            "done": _m("200 form", "200 form", PAGE, "200 form", "200 form"),
+            "unknown": _m("200 form", "200 form", PAGE, "200 form", "200 form"),
+        },
+        with_sessions=True,
+    ),
+    Row(
+        route=("POST", "/account"),
+        good=own_end,
+        outcome="303 onward",
+        parameters={
+            "state": TRUST,
+            "end_session": _m("303 onward", PAGE, "303 onward", "303 onward", "303 onward"),
+            "end_login": _m("303 onward", PAGE, "303 onward", "303 onward", "303 onward"),
+            "forget": _m("303 onward", PAGE, "303 onward", "303 onward", "303 onward"),
+            "everywhere": _m("303 onward", PAGE, "303 onward", "303 onward", "303 onward"),
+            "unknown": _m("303 onward", PAGE, "303 onward", "303 onward", "303 onward"),
         },
         with_sessions=True,
     ),

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.oauth.claim_names import STANDARD
+from idp.web.account_face import AccountFace, Line, SessionEntry
 from idp.web.pages import (
     WRONG_CREDENTIALS,
     Branding,
@@ -20,8 +21,8 @@ from idp.web.pages import (
     assets,
     content_security_policy,
     own_path,
-    scope_sentences,
 )
+from idp.web.scope_words import scope_sentences
 
 PAYLOADS = [
     "<script>alert(1)</script>",
@@ -95,11 +96,60 @@ def out_of_band(value: str) -> str:
     return PAGES.out_of_band(code=value)
 
 
+def logout(value: str) -> str:
+    return PAGES.logout(
+        username=value, client_name=value, action="/x", account_url="/account", state=value
+    )
+
+
+def signed_out(value: str) -> str:
+    return PAGES.signed_out(account_url="/account", continue_url="/x", client_name=value)
+
+
+def still_signed_in(value: str) -> str:
+    return PAGES.still_signed_in(username=value, account_url="/account")
+
+
+def select_account(value: str) -> str:
+    # Whoever has no name is shown by the email alone.
+    return PAGES.select_account(
+        client_name=value, username=value, email=f"to {value}", action="/select", state=value
+    )
+
+
+def account(value: str) -> str:
+    line = Line(value=value, title=value, facts=(value, value), got=(value,))
+    face = AccountFace(
+        username=value,
+        email=value,
+        connector=value,
+        sessions=(SessionEntry(line=line, is_this=True, logins=(line,)),) * 2,
+        logins=(line,),
+        consents=(line,),
+        number=2,
+        pages=3,
+        is_whole=False,
+    )
+    return PAGES.account(face, action="/account", state=value, note=value)
+
+
 def home(value: str) -> str:
     return Pages(Branding(name=value)).home(issuer=value, discovery_url="/.well-known/x")
 
 
-EVERY_PAGE: list[Render] = [login, chooser, approval, error, out_of_band, home]
+EVERY_PAGE: list[Render] = [
+    login,
+    chooser,
+    approval,
+    logout,
+    signed_out,
+    still_signed_in,
+    select_account,
+    account,
+    error,
+    out_of_band,
+    home,
+]
 
 
 class Skeleton(HTMLParser):
