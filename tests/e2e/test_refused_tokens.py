@@ -31,6 +31,10 @@ def provider(
     directory = tmp_path_factory.mktemp("provider")
     overrides = {"expiry": {"idTokens": f"{_LIFETIME_SECONDS}s"}}
     config = provider_config(directory, ca=ca, store=store, overrides=overrides)
+    clients = config["staticClients"]
+    assert isinstance(clients, list)
+    (kubernetes,) = (client for client in clients if client["id"] == AUDIENCE)
+    kubernetes["userinfoSignedResponseAlg"] = "RS256"
     with IdpProcess(config, cwd=directory, ca=ca) as running:
         yield running
 
@@ -96,6 +100,17 @@ def test_access_token_is_no_identity(
 
     assert cluster.whoami(tokens.id_token) is not None
     assert cluster.whoami(tokens.access_token) is None
+
+
+def test_signed_userinfo_is_no_identity(
+    cluster: KubeApiServer, party: RelyingParty, good: str
+) -> None:
+    """Issuer, audience and signature are those of an ID token; it has no end."""
+    answer = party.userinfo(party.sign_in(JANE.email, JANE.password).access_token)
+
+    assert answer.headers["content-type"] == "application/jwt"
+    assert party.claims(answer.text)["aud"] == AUDIENCE
+    assert cluster.whoami(answer.text) is None
 
 
 def test_access_token_of_client_credentials_is_no_identity(
