@@ -16,7 +16,7 @@ OURS: Final = frozenset(
         "iss", "aud", "exp", "nbf", "iat", "jti", "nonce", "azp", "auth_time", "acr", "amr", "sid",
         "at_hash", "c_hash", "s_hash", "scope", "client_id", "grant", "act", "may_act", "cnf",
         "typ", "events", "active", "token_type", "token_use", "authorization_details", "sub_id",
-        "sub_jwk", "vot", "vtm", "verified_claims", "_claim_names", "_claim_sources",
+        "sub_jwk", "toe", "txn", "vot", "vtm", "verified_claims", "_claim_names", "_claim_sources",
     }
 )  # fmt: skip
 """What the protocol says of a token and of the login behind it. No source of users sets any of it,
@@ -91,12 +91,15 @@ def is_told(claim: str) -> bool:
 def check_name(name: str) -> str:
     """Return the name of a claim that may be said of a person unchanged.
 
+    The one rule for all that people write such names in: connectors, local users and clients.
     Raises ValueError with a text that continues a sentence beginning with the name.
     """
     # Go's JSON decoder takes `Groups` for `groups`, so relying parties written in Go do too.
     folded = name.lower()
     if folded in OURS:
-        raise ValueError("is said by the provider itself; it cannot be set for a person")
+        raise ValueError(
+            "is said by the provider itself; it cannot be set for a person: choose another name"
+        )
     if folded == "address":
         members = ", ".join(MEMBER_PREFIX + member for member in ADDRESS_MEMBERS)
         raise ValueError(f"is made of its members; set {members}")

@@ -3,11 +3,11 @@
 The rules read the plain values, as those in `rules` do; the doubts read what has been checked.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from connectors.ldap.config import DN
+from idp.oauth.claim_names import check_name
 from idp.settings.draft import Draft, Finding, is_true, mapping_at, value_at
 from idp.settings.ldap import (
     LdapDirectory,
@@ -18,25 +18,16 @@ from idp.settings.ldap import (
 )
 from idp.settings.problems import KeyPath
 
-PROTOCOL_CLAIMS = frozenset(
-    {
-        "iss", "sub", "aud", "exp", "nbf", "iat", "jti", "azp", "nonce", "auth_time", "acr", "amr",
-        "at_hash", "c_hash", "s_hash", "sid", "sub_jwk", "events", "toe", "txn", "cnf", "act",
-        "may_act", "scope", "client_id", "federated_claims", "_claim_names", "_claim_sources",
-    }
-)  # fmt: skip
-"""Claims with which the provider itself says something, and applications believe it."""
-
-MAPPED_CLAIMS = {
+FILLED_BY = {
+    "sub": "`idAttr`",
     "email": "`emailAttr`",
     "email_verified": "nobody but the provider",
     "name": "`nameAttr`",
     "preferred_username": "`preferredUsernameAttr`",
     "groups": "`groupSearch`",
+    "federated_claims": "nobody but the provider",
 }
-"""Claims that other keys fill."""
-
-_CLAIM = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,127}")
+"""What fills the claims of an identity's own fields, for whoever tried to map one."""
 
 
 def check_directory(draft: Draft, place: KeyPath, *, passwords: tuple[str, ...]) -> None:
@@ -105,12 +96,12 @@ def _user_search(search: dict[str, Any]) -> Iterator[Finding]:
 
 def claim_problem(name: str) -> str:
     """Return why a directory cannot fill a claim of this name; "" if it can."""
-    if name in PROTOCOL_CLAIMS:
-        return "is a claim that the provider itself fills; choose another name"
-    if name in MAPPED_CLAIMS:
-        return f"is a claim that is filled by {MAPPED_CLAIMS[name]}; remove it here"
-    if not _CLAIM.fullmatch(name):
-        return "cannot be the name of a claim; use up to 128 letters, digits and `_.:/-`"
+    if filler := FILLED_BY.get(name.lower()):
+        return f"is a claim that is filled by {filler}; remove it here"
+    try:
+        check_name(name)
+    except ValueError as refusal:
+        return str(refusal)
     return ""
 
 

@@ -268,7 +268,8 @@ def test_a_user_is_known_by_the_name_of_the_object_unless_it_says_otherwise() ->
         ),
         (
             {**USER, "claims": {"iss": ["x"]}},
-            "spec.claims.iss is said by the provider itself; it cannot be set for a person.",
+            "spec.claims.iss is said by the provider itself; it cannot be set for a person:"
+            " choose another name.",
         ),
         ({**USER, "claims": {"Groups": ["x"]}}, "spec.claims.Groups has a field of its own"),
         ({**USER, "claims": {"address": ["x"]}}, "spec.claims.address is made of its members"),

@@ -159,6 +159,14 @@ def test_what_stands_in_a_secret_and_is_of_no_use(
         (ldap(bindDN="cn=a", bindPWRef="s"), "spec.ldap.bindPWRef must be a mapping of keys"),
         (ldap(userSearch={**SEARCH, "filter": "a=b"}), "spec.ldap.userSearch.filter `a=b` is no"),
         (ldap(userSearch={**SEARCH, "claims": {"iss": "a"}}), "spec.ldap.userSearch.claims.iss is"),
+        (
+            ldap(userSearch={**SEARCH, "claims": {"Groups": "a"}}),
+            "spec.ldap.userSearch.claims.Groups is a claim that is filled by `groupSearch`",
+        ),
+        (
+            ldap(userSearch={**SEARCH, "claims": {"address": "l"}}),
+            "spec.ldap.userSearch.claims.address is made of its members",
+        ),
         (ldap(userSearch={**SEARCH, "claims": {"a": {}}}), "spec.ldap.userSearch.claims.a must be"),
         (
             ldap(userSearch={**SEARCH, "username": ["uid"] * 9}),

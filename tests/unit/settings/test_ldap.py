@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.ldap.config import (
     GroupSearch,
@@ -14,9 +16,11 @@ from connectors.ldap.config import (
     UserMatcher,
     UserSearch,
 )
+from idp.oauth.claim_names import OF_IDENTITY, OURS, may_be_set
 from idp.settings import Problem, Settings
 from idp.settings.ldap import LdapFile
 from idp.settings.ldap_config import FixedPassword, PasswordFile, config_of_file
+from idp.settings.ldap_rules import claim_problem
 from tests.kit.servers.certificates import CertificateAuthority
 
 Read = Callable[..., Settings]
@@ -311,13 +315,23 @@ def test_hosts_that_are_none(refuse: Refuse, host: str, hint: str) -> None:
         ("{baseDN: 'dc=x', username: uid, nameAttr: cn, emailSuffix: '@a.example'}", "emailSuffix",
          "write it without one"),
         ("{baseDN: 'dc=x', username: uid, claims: {iss: a}}", "claims.iss",
-         "is a claim that the provider itself fills"),
+         "is said by the provider itself; it cannot be set for a person: choose another name"),
+        ("{baseDN: 'dc=x', username: uid, claims: {Aud: a}}", "claims.Aud",
+         "is said by the provider itself"),
+        ("{baseDN: 'dc=x', username: uid, claims: {Groups: memberOf}}", "claims.Groups",
+         "is filled by `groupSearch`; remove it here"),
+        ("{baseDN: 'dc=x', username: uid, claims: {sub: uid}}", "claims.sub",
+         "is filled by `idAttr`; remove it here"),
+        ("{baseDN: 'dc=x', username: uid, claims: {address: l}}", "claims.address",
+         "is made of its members; set address.formatted, address.street_address"),
+        ("{baseDN: 'dc=x', username: uid, claims: {address.town: l}}", 'claims["address.town"]',
+         "is no member of address, which has formatted"),
         ("{baseDN: 'dc=x', username: uid, claims: {email_verified: a}}", "claims.email_verified",
          "is filled by nobody but the provider"),
         ("{baseDN: 'dc=x', username: uid, claims: {groups: memberOf}}", "claims.groups",
          "is filled by `groupSearch`; remove it here"),
         ("{baseDN: 'dc=x', username: uid, claims: {'a b': c}}", 'claims["a b"]',
-         "cannot be the name of a claim"),
+         "is no name of a claim: at most 128 letters"),
         ("{baseDN: 'dc=x', username: uid, claims: {dept: 'a b'}}", "claims.dept",
          "cannot be the name of an attribute"),
         ("{baseDN: 'dc=x', username: uid, claims: [a]}", "claims", "must be a mapping of keys"),
@@ -404,3 +418,16 @@ def test_no_bind_password_is_shown(read: Read) -> None:
     settings = read(directory("bindDN: cn=a", "bindPW: hunter2"))
     assert told(settings).bind_password() == "hunter2"
     assert "hunter2" not in repr(settings) + repr(told(settings)) + repr(FixedPassword("hunter2"))
+
+
+@pytest.mark.parametrize("name", sorted(OURS | OF_IDENTITY))
+def test_what_no_source_of_users_may_say_is_refused_and_not_dropped(name: str) -> None:
+    """What the file lets through is told: the rule is the one by which tokens are made."""
+    for spelling in (name, name.upper(), name.title()):
+        assert claim_problem(spelling)
+        assert not may_be_set(spelling)
+
+
+@given(name=st.text(max_size=140))
+def test_a_name_that_is_taken_is_one_that_is_told(name: str) -> None:
+    assert may_be_set(name) == (claim_problem(name) == "")

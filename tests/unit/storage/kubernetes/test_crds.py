@@ -56,9 +56,19 @@ ALL_FIELDS = [
 ]
 
 
-def test_the_rule_on_claims_names_all_that_nobody_may_say() -> None:
+_CLAIMS = {
+    "localusers.kube-idp.dev": ("claims",),
+    "identityconnectors.kube-idp.dev": ("ldap", "userSearch", "claims"),
+}
+"""Where people write names of claims."""
+
+
+@pytest.mark.parametrize("name", _CLAIMS)
+def test_the_rule_on_claims_names_all_that_nobody_may_say(name: str) -> None:
     """One table in the server, and the same names where `kubectl apply` is judged."""
-    rules = schema_of("localusers.kube-idp.dev")["properties"]["spec"]["properties"]["claims"]
+    rules = schema_of(name)["properties"]["spec"]
+    for step in _CLAIMS[name]:
+        rules = rules["properties"][step]
     text = " ".join(each["rule"] for each in rules["x-kubernetes-validations"])
     named = set(re.findall(r"'([a-z_.]+)'", text))
     members = {f"address.{member}" for member in ADDRESS_MEMBERS}
