@@ -5,7 +5,7 @@ with kubectl or GitOps, in plain text; the server only reads it, and says in `st
 what it thinks of it. Only stores that people can write to have such objects.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
@@ -55,6 +55,14 @@ class Gone:
 
 ObjectNews = Listed | Put | Gone
 
+Matters = Callable[[Mapping[str, Any]], bool]
+"""Tells by its `spec` whether an object is to be held at all."""
+
+
+def everything(_: Mapping[str, Any]) -> bool:
+    """Return True: every object of the kind matters."""
+    return True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectEvent:
@@ -71,8 +79,11 @@ class WrittenObjects(Protocol):
     Everything raises StorageUnavailable when the store cannot be asked.
     """
 
-    def follow(self, kind: ObjectKind) -> AsyncIterator[ObjectNews]:
+    def follow(self, kind: ObjectKind, matters: Matters = everything) -> AsyncIterator[ObjectNews]:
         """Yield a `Listed` first, then changes within a second, for ever.
+
+        What does not matter is as if it were not there: left out of lists while they are read, so
+        that it never lies in memory, and `Gone` once it is changed.
 
         After a gap another `Listed` comes, complete: nothing is yielded of a list that broke off.
         The iterator itself retries with back-off while the store is away; it ends only by

@@ -32,7 +32,7 @@ class ObjectFollower(Generic[T]):
 
     async def run(self) -> None:
         """Follow until cancelled. What is known stays while the store is away."""
-        async for news in self._source.follow(self.roster.kind):
+        async for news in self._source.follow(self.roster.kind, self.roster.matters):
             self.take(news)
 
     def take(self, news: ObjectNews) -> None:

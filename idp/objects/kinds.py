@@ -17,7 +17,7 @@ from idp.objects.connectors import (
     judge_connector,
 )
 from idp.objects.roster import Roster, Rules, at_most_one, with_one_secret
-from idp.objects.user_states import UserState, judge_user_state
+from idp.objects.user_states import UserState, judge_user_state, says_something
 from idp.objects.users import EMAIL, USER_ID, judge_user, user_claims, user_need
 from idp.objects.verdicts import Claim, SecretNeed, SecretReading
 from idp.settings.client_rules import ClientTerms
@@ -108,5 +108,7 @@ def _connector_rules(settings: ObjectSettings) -> Rules[WrittenConnector]:
 
 
 _STATE_RULES: Rules[UserState] = Rules(
-    kind="user-states", judge=lambda written, _: judge_user_state(written)
+    kind="user-states",
+    judge=lambda written, _: judge_user_state(written),
+    matters=says_something,
 )

@@ -28,7 +28,16 @@ from idp.objects.verdicts import (
     Secrets,
     State,
 )
-from storage.objects import Gone, Listed, ObjectKind, ObjectNews, Put, WrittenObject
+from storage.objects import (
+    Gone,
+    Listed,
+    Matters,
+    ObjectKind,
+    ObjectNews,
+    Put,
+    WrittenObject,
+    everything,
+)
 
 T = TypeVar("T")
 _log = logging.getLogger("idp.objects")
@@ -36,13 +45,17 @@ _log = logging.getLogger("idp.objects")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules(Generic[T]):
-    """How objects of a kind are judged. `taken` tells what the configuration file holds."""
+    """How objects of a kind are judged. `taken` tells what the configuration file holds.
+
+    What does not `matter`, by its `spec`, is not even held.
+    """
 
     kind: ObjectKind
     judge: Callable[[WrittenObject, Secrets], Judged[T]]
     claims: Callable[[WrittenObject], tuple[Claim, ...]] = lambda _: ()
     needs: Callable[[WrittenObject], tuple[SecretNeed, ...]] = lambda _: ()
     taken: Callable[[Claim], bool] = lambda _: False
+    matters: Matters = everything
 
 
 def with_one_secret(
@@ -71,6 +84,7 @@ class Roster(Generic[T]):
         self, rules: Rules[T], read_secret: Callable[[SecretNeed], SecretReading | None]
     ) -> None:
         self.kind = rules.kind
+        self.matters = rules.matters
         self._rules = rules
         self._read_secret = read_secret
         self._entries: dict[str, Entry[T]] = {}

@@ -1,8 +1,10 @@
 """From a `UserState` as somebody wrote it to what is said of a person."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from idp.oauth.standing import UserStanding
 from idp.oauth.subject import subject
@@ -20,6 +22,19 @@ class UserState:
 
     sub: str
     standing: UserStanding
+
+
+def says_something(spec: Mapping[str, Any]) -> bool:
+    """Return whether an object says anything of a person, or is wrong and has to be told of.
+
+    Most hold no more than what somebody allowed applications, which is read when it is needed:
+    memory must not grow with everybody who ever gave a consent.
+    """
+    who = (spec.get("connector"), spec.get("userID"))
+    if not all(isinstance(each, str) and each for each in who):
+        return True
+    locked, not_before = spec.get("locked"), spec.get("notBefore")
+    return not ((locked is None or locked is False) and (not_before is None or not_before == ""))
 
 
 def judge_user_state(written: WrittenObject) -> Judged[UserState]:

@@ -33,6 +33,11 @@ def read_object(kind: ObjectKind, document: Mapping[str, Any]) -> WrittenObject:
     )
 
 
+def spec_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the `spec` as it came, an empty one if it is no JSON object."""
+    return _mapping(document.get("spec"))
+
+
 def is_going(document: Mapping[str, Any]) -> bool:
     """Return whether somebody has deleted the object and only a finalizer still holds it."""
     return bool(_mapping(document.get("metadata")).get("deletionTimestamp"))

@@ -12,18 +12,26 @@ from storage.base import AlreadyExists, NotFound
 from storage.kubernetes.api import ApiServer, Tries
 from storage.kubernetes.errors import Forbidden
 from storage.kubernetes.object_events import EventRate, event_body
-from storage.kubernetes.object_json import UnusableMetadata, is_going, merge_patch, read_object
+from storage.kubernetes.object_json import (
+    UnusableMetadata,
+    is_going,
+    merge_patch,
+    read_object,
+    spec_of,
+)
 from storage.kubernetes.resources import GROUP, STATE_GROUP, VERSION, Resource
 from storage.kubernetes.watch import Event, Snapshot, follow
 from storage.objects import (
     Gone,
     Listed,
+    Matters,
     ObjectEvent,
     ObjectKind,
     ObjectNews,
     Put,
     SecretForbidden,
     WrittenObject,
+    everything,
 )
 
 _log = logging.getLogger("storage")
@@ -80,10 +88,16 @@ class KubernetesObjects:
         self._rate = EventRate(monotonic)
         self._left_out: set[str] = set()
 
-    async def follow(self, kind: ObjectKind) -> AsyncIterator[ObjectNews]:
+    async def follow(
+        self, kind: ObjectKind, matters: Matters = everything
+    ) -> AsyncIterator[ObjectNews]:
         """Yield a `Listed` first, then changes. What is being deleted counts as gone at once."""
         path = _RESOURCES[kind].path(self._api.namespace)
-        stream = follow(self._api, path, on_contact=lambda _at: self._on_contact(kind))
+
+        def keeps(raw: Mapping[str, Any]) -> bool:
+            return matters(spec_of(raw))
+
+        stream = follow(self._api, path, on_contact=lambda _at: self._on_contact(kind), keeps=keeps)
         going: set[str] = set()
         async with contextlib.aclosing(cast("AsyncGenerator[Any]", stream)):
             async for news in stream:
@@ -93,6 +107,8 @@ class KubernetesObjects:
                     yield Listed([written for written, goes in there if written and not goes])
                 elif (written := self._read(kind, news.object)) is not None:
                     change = _change(news, written, going)
+                    if isinstance(change, Put) and not keeps(news.object):
+                        change = Gone(written.name, written.uid)
                     if change is not None:
                         yield change
 

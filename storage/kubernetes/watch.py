@@ -65,13 +65,15 @@ class Follower:
     """Lists and watches one collection. All but the first two fields are handed in for tests.
 
     `on_contact` hears the monotonic time of every sign of life: what was listed or watched is as
-    old as the last one. `query` may hold selectors.
+    old as the last one. `query` may hold selectors. What `keeps` refuses is left out of snapshots,
+    page by page, and let through as events.
     """
 
     api: ApiServer
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     on_contact: Callable[[float], None] = lambda _at: None
+    keeps: Callable[[Mapping[str, Any]], bool] = lambda _object: True
     monotonic: Callable[[], float] = time.monotonic
     sleep: Sleep = asyncio.sleep
     random_bytes: Callable[[int], bytes] = secrets.token_bytes
@@ -106,7 +108,7 @@ class Follower:
             try:
                 async for page in pages(self.api, self.path, self.query):
                     self.on_contact(self.monotonic())
-                    objects += page.objects
+                    objects += filter(self.keeps, page.objects)
                     version = page.version
             except Expired:
                 continue  # the rest of the list is too old: what we have does not belong to it
@@ -201,6 +203,7 @@ def follow(
     *,
     query: Mapping[str, str] | None = None,
     on_contact: Callable[[float], None] = lambda _at: None,
+    keeps: Callable[[Mapping[str, Any]], bool] = lambda _object: True,
 ) -> AsyncIterator[Snapshot | Event]:
     """Yield a complete Snapshot of a collection, then every Event after it, for ever.
 
@@ -209,8 +212,10 @@ def follow(
     only by cancellation, or `aclose` of the iterator. Objects are plain JSON as the server sent
     them, written by anybody: check everything. `on_contact` is told the monotonic time of every
     sign of life (pages, events, bookmarks), the latest of which says how old your knowledge is.
+    Snapshots are of what `keeps` wants.
     """
-    return Follower(api=api, path=path, query=query or {}, on_contact=on_contact).follow()
+    follower = Follower(api=api, path=path, query=query or {}, on_contact=on_contact, keeps=keeps)
+    return follower.follow()
 
 
 async def pages(

@@ -11,12 +11,14 @@ from storage.base import AlreadyExists, Conflict, NotFound, StorageUnavailable
 from storage.objects import (
     Gone,
     Listed,
+    Matters,
     ObjectEvent,
     ObjectKind,
     ObjectNews,
     Put,
     SecretForbidden,
     WrittenObject,
+    everything,
 )
 
 TERMS = ClientTerms(algorithms=("RS256", "ES256"), longest_tokens=timedelta(hours=1))
@@ -119,7 +121,9 @@ class FakeObjects:
         conditions = {each["type"]: each for each in status.pop("conditions", [])}
         return {**status, **conditions}
 
-    async def follow(self, kind: ObjectKind) -> AsyncIterator[ObjectNews]:
+    async def follow(
+        self, kind: ObjectKind, matters: Matters = everything
+    ) -> AsyncIterator[ObjectNews]:
         """Yield a list, then what happens."""
         queue: asyncio.Queue[ObjectNews] = asyncio.Queue()
         self._followers.append((kind, queue))
@@ -127,7 +131,7 @@ class FakeObjects:
             queue.put_nowait(self._listed(kind))
         try:
             while True:
-                yield await queue.get()
+                yield _mattering(await queue.get(), matters)
         finally:
             self._followers.remove((kind, queue))
 
@@ -185,3 +189,14 @@ class FakeObjects:
     def _reach(self) -> None:
         if self.away:
             raise StorageUnavailable("the store of the test is away")
+
+
+def _mattering(news: ObjectNews, matters: Matters) -> ObjectNews:
+    """Return news without what does not matter."""
+    match news:
+        case Listed(objects):
+            return Listed([each for each in objects if matters(each.spec)])
+        case Put(each) if not matters(each.spec):
+            return Gone(each.name, each.uid)
+        case _:
+            return news

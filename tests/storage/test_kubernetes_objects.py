@@ -21,12 +21,14 @@ from storage.kubernetes.objects import KubernetesObjects
 from storage.objects import (
     Gone,
     Listed,
+    Matters,
     ObjectEvent,
     ObjectKind,
     ObjectNews,
     Put,
     SecretForbidden,
     WrittenObject,
+    everything,
 )
 from tests.kit.servers.fault_proxy import FaultProxy
 from tests.kit.servers.faults import LosesAnswers, Refuses
@@ -116,11 +118,13 @@ class Follower:
 
 
 @contextlib.asynccontextmanager
-async def following(objects: KubernetesObjects, kind: ObjectKind) -> AsyncIterator[Follower]:
+async def following(
+    objects: KubernetesObjects, kind: ObjectKind, matters: Matters = everything
+) -> AsyncIterator[Follower]:
     queue: asyncio.Queue[ObjectNews] = asyncio.Queue()
 
     async def collect() -> None:
-        async for news in objects.follow(kind):
+        async for news in objects.follow(kind, matters):
             queue.put_nowait(news)
 
     task = asyncio.create_task(collect())
@@ -175,6 +179,28 @@ async def test_all_that_is_there_comes_first_then_each_change_within_a_second(
         assert changed.spec["name"] == "Drei"
         store.kubectl("delete", "oidcclient", "three", "--wait=false").check()
         assert await follower.next() == Gone("three", made.uid)
+
+
+async def test_what_does_not_matter_is_as_if_it_were_not_there(store: KubernetesStore) -> None:
+    """It comes when it begins to matter, and goes when it ends."""
+
+    def is_named(spec: Mapping[str, Any]) -> bool:
+        return "name" in spec
+
+    store.apply(client("one", name="One"), client("two"))
+    async with (
+        objects_of(store) as objects,
+        following(objects, "oidc-clients", is_named) as follower,
+    ):
+        (one,) = await follower.listed()
+        assert one.name == "one"
+        store.apply(client("two", name="Two"))
+        two = await follower.put()
+        assert two.spec["name"] == "Two"
+        store.apply(client("two"))
+        assert await follower.next() == Gone("two", two.uid)
+        store.kubectl("delete", "oidcclient", "two", "--wait=false").check()
+        assert await follower.next() == Gone("two", two.uid)
 
 
 async def test_every_kind_is_followed(store: KubernetesStore) -> None:

@@ -427,6 +427,20 @@ async def test_states_of_users_are_joined_and_forgotten(world: World) -> None:
         await soon(lambda: world.counted.counts["user-states"]["refused"] == 1)
 
 
+async def test_who_only_gave_consents_is_not_held_in_memory(world: World) -> None:
+    sub = subject("7", "ldap")
+    spec = {"connector": "ldap", "userID": "7"}
+    world.store.apply("user-states", "one", spec)
+    async with world.running() as live:
+        counts = world.counted.counts["user-states"]
+        assert sum(counts.values()) == 0
+        world.store.apply("user-states", "one", {**spec, "locked": True})
+        await soon(lambda: sub in live.standings)
+        world.store.apply("user-states", "one", {**spec, "locked": False})
+        await soon(lambda: sub not in live.standings)
+        assert sum(world.counted.counts["user-states"].values()) == 0
+
+
 async def test_a_restart_writes_nothing(world: World) -> None:
     world.store.apply("oidc-clients", "app", CONFIDENTIAL)
     world.store.apply("oidc-clients", "again", {"clientID": "app", "public": True})
