@@ -22,11 +22,15 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A document was written (`gone` false) or deleted; carries no body."""
+    """A document was written (`gone` false) or deleted.
+
+    `sealed` is the body of one that was deleted, "" where the store does not tell, or it was none.
+    """
 
     name: str
     columns: Mapping[str, str]
     gone: bool
+    sealed: str = field(default="", repr=False)
 
 
 class Backend(Protocol):

@@ -188,6 +188,16 @@ class Collection(Generic[R]):
         """Yield changes from this call on, of every process, as `Backend.watch` does."""
         return self.backend.watch(self.kind.name)
 
+    def deleted(self, change: Change) -> R | None:
+        """Return the record whose deletion a watch told of, None where the store does not tell it.
+
+        Raises Unreadable when it does not open.
+        """
+        if not change.gone or not change.sealed:
+            return None
+        document = Document(name=change.name, columns=change.columns, sealed=change.sealed)
+        return self._open(document).record
+
     def _seal(self, record: R, *, columns: Mapping[str, str], version: str) -> Document:
         shown, body = self.kind.encode(record)
         name = _checked(record.name)

@@ -71,7 +71,7 @@ class MemoryBackend:
         with self._store.lock:
             document = self._found(kind, name)
             del self._store.documents[kind, name]
-            self._publish(kind, Change(name=name, columns=document.columns, gone=True))
+            self._publish(kind, _deletion(document))
 
     async def scan(self, kind: str, where: Mapping[str, str]) -> AsyncIterator[Document]:
         """Yield the documents whose columns equal `where`, in order of name."""
@@ -138,6 +138,10 @@ class MemoryBackend:
         for watcher in list(self._store.watchers):
             if watcher.kind == kind:
                 watcher.add(change)
+
+
+def _deletion(document: Document) -> Change:
+    return Change(name=document.name, columns=document.columns, gone=True, sealed=document.sealed)
 
 
 class _Watcher:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from connectors.local import LocalUsers
 from idp.app.connectors import open_connector
@@ -59,8 +60,12 @@ def people_of_objects(
     connectors: LiveConnectors,
     outside: Surroundings,
     metrics: Metrics,
+    on_signed_out: Callable[[str, datetime], None],
 ) -> People:
-    """Return who stands in the configuration file or was written as an object."""
+    """Return who stands in the configuration file or was written as an object.
+
+    `on_signed_out` is told before when logins of a `sub` count no more.
+    """
 
     def count(kind: ObjectKind, counts: Mapping[State, int]) -> None:
         for state, number in counts.items():
@@ -87,7 +92,7 @@ def people_of_objects(
             connectors, lambda each: open_connector(each.id, each.config, outside, metrics)
         ),
         timing=Timing(clock=outside.clock, random=outside.random),
-        hooks=ObjectHooks(on_counts=count),
+        hooks=ObjectHooks(on_counts=count, on_signed_out=on_signed_out),
     )
     return People(
         clients=live.clients,

@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import datetime
 
 from starlette.types import ASGIApp
 
@@ -16,10 +17,9 @@ from idp.app.background import store_jobs
 from idp.app.connectors import connector_keeper, live_connectors
 from idp.app.core import Core, Surroundings
 from idp.app.people import People, people_of_file, people_of_objects
-from idp.app.sessions import logout_notices
+from idp.app.sessions import Ends, ends_of
 from idp.app.store import Store, open_memory, open_sqlite
 from idp.app.values import (
-    LEEWAY,
     all_clients,
     cors_of,
     offered_claims,
@@ -29,8 +29,7 @@ from idp.app.values import (
     served_by,
 )
 from idp.app.web import outermost, renderer_of, web_app
-from idp.grants.ended import EndedGrants, follow_ended_grants
-from idp.grants.endings import SessionEndings
+from idp.grants.ended import follow_ended_grants
 from idp.keys.live import LiveKeys
 from idp.keys.ring import RotationPolicy
 from idp.keys.rotate import Kept, KeyKeeper
@@ -106,7 +105,10 @@ class Provider:
         connectors = live_connectors(
             settings, outside, self.metrics, users=lambda: people.users(), hasher=hasher
         )
-        people = self._people(store, connectors)
+        # Whoever is signed out is heard of by jobs, which run once all of this is put together.
+        people = self._people(
+            store, connectors, on_signed_out=lambda sub, at: ends.endings.hear_signed_out(sub, at)
+        )
         outbound = outbound_of(settings, self._outside.system_trust)
         self._opened.push_async_callback(outbound.close)
         core = Core(
@@ -122,7 +124,9 @@ class Provider:
             outbound=outbound,
             registered=registered,
         )
-        await self._assemble(core, store, people)
+        live = LiveKeys(rotation_policy(settings))
+        ends = ends_of(core, live, store.leadership)
+        await self._assemble(core, store, people, live, ends)
 
     async def close(self) -> None:
         """End the background jobs, then close what they used."""
@@ -146,7 +150,13 @@ class Provider:
     def _note_contact(self, kind: str) -> None:
         self.metrics.watch_contact.labels(kind).set(self._outside.clock().timestamp())
 
-    def _people(self, store: Store, connectors: LiveConnectors) -> People:
+    def _people(
+        self,
+        store: Store,
+        connectors: LiveConnectors,
+        *,
+        on_signed_out: Callable[[str, datetime], None],
+    ) -> People:
         written = self._outside.wrap_written(store.written)
         if written is None:
             return people_of_file(self._settings, random=self._outside.random)
@@ -157,38 +167,25 @@ class Provider:
             connectors=connectors,
             outside=self._outside,
             metrics=self.metrics,
+            on_signed_out=on_signed_out,
         )
 
-    async def _assemble(self, core: Core, store: Store, people: People) -> None:
-        clock = core.outside.clock
+    async def _assemble(
+        self, core: Core, store: Store, people: People, live: LiveKeys, ends: Ends
+    ) -> None:
         policy = rotation_policy(core.settings)
-        live = LiveKeys(policy)
         published = _published(core, live, policy, self.documents)
         keeper = KeyKeeper(
             core.rings,
             name=RING_NAME,
             policy=policy,
-            clock=clock,
+            clock=core.outside.clock,
             on_change=_key_change(core, live, published),
             new_key=core.outside.new_key,
             pace=rotation_pace(policy),
             audit=core.audit,
         )
         await store.wait(keeper.start)
-        notices = logout_notices(core, live)
-        endings = SessionEndings(
-            grants=core.grants,
-            clock=clock,
-            keep_for=core.longest_tokens + LEEWAY,
-            leads=store.leadership.leads,
-            on_ended=lambda grant: notices.send([grant]),
-        )
-        ended = EndedGrants(
-            clock=clock,
-            keep_for=core.longest_tokens + LEEWAY,
-            on_count=core.metrics.ended_grants.set,
-            on_session=endings.hear,
-        )
         registrations = RegistrationFollower(core.registered_clients, core.registered)
 
         def publish() -> None:
@@ -197,9 +194,9 @@ class Provider:
         jobs = BackgroundJobs(
             {
                 "keys": lambda: keeper.run(_report_keys),
-                "ended grants": lambda: follow_ended_grants(core.grants, ended),
-                "ended sessions": endings.run,
-                "logout notices": notices.run,
+                "ended grants": lambda: follow_ended_grants(core.grants, ends.ended),
+                "ended sessions": ends.endings.run,
+                "logout notices": ends.notices.run,
                 "registered clients": registrations.run,
                 "discovery": lambda: follow_discovery(
                     published.discovery, publish, pause=asyncio.sleep
@@ -209,7 +206,7 @@ class Provider:
                 **people.jobs,
             }
         )
-        web = web_app(core, live, ended, notices, self.readiness.check, self._renderer)
+        web = web_app(core, live, ends.ended, ends.notices, self.readiness.check, self._renderer)
         jobs.start()
         self._opened.push_async_callback(jobs.stop)
         await people.known()

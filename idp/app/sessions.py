@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from idp.app.core import Core
-from idp.app.values import account_page_client, refresh_policy, session_policy
+from idp.app.values import LEEWAY, account_page_client, refresh_policy, session_policy
 from idp.grants.account import Account
 from idp.grants.ended import EndedGrants
+from idp.grants.endings import Endings
 from idp.grants.logout_notices import LogoutNotices
 from idp.grants.own_logins import OwnRules
 from idp.grants.sign_out import SignOut
@@ -27,6 +28,7 @@ from idp.web.routes import SessionEndpoints
 from idp.web.select_account import AccountSelection
 from idp.web.session_cookies import SessionCookies
 from idp.web.single_sign_on import SingleSignOn
+from storage.objects import Leadership
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +126,44 @@ def account_selection(
     )
 
 
-def logout_notices(core: Core, live: LiveKeys) -> LogoutNotices:
-    """Return what tells clients of the end of sessions; its job has to run."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """What is known of ends, what makes them complete, and what tells clients; all have jobs."""
+
+    ended: EndedGrants
+    endings: Endings
+    notices: LogoutNotices
+
+
+def ends_of(core: Core, live: LiveKeys, leadership: Leadership) -> Ends:
+    """Return the parts; nothing happens before their jobs run."""
+    notices = _logout_notices(core, live)
+    keep_for = core.longest_tokens + LEEWAY
+
+    def wants_notice(client_id: str) -> bool:
+        client = core.clients.get(client_id)
+        return client is not None and bool(client.logout.backchannel_uri)
+
+    endings = Endings(
+        grants=core.grants,
+        clock=core.outside.clock,
+        keep_for=keep_for,
+        leads=leadership.leads,
+        on_ended=notices.send,
+        has_ended=lambda session: session in ended.sessions,
+        wants_notice=wants_notice,
+    )
+    ended = EndedGrants(
+        clock=core.outside.clock,
+        keep_for=keep_for,
+        on_count=core.metrics.ended_grants.set,
+        on_session=endings.hear,
+        on_deleted=endings.hear_deleted,
+    )
+    return Ends(ended=ended, endings=endings, notices=notices)
+
+
+def _logout_notices(core: Core, live: LiveKeys) -> LogoutNotices:
     return LogoutNotices(
         clients=core.clients,
         tokens=LogoutTokens(

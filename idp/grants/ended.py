@@ -54,7 +54,7 @@ class EndedGrants:
     """The names of grants that ended, and of sessions, which are the names of their first grants.
 
     A grant may end without the session that it began, as when its client revokes it. `on_session`
-    hears of each session once.
+    hears of each session once, `on_deleted` of each deletion that ended a grant.
     """
 
     def __init__(
@@ -64,10 +64,12 @@ class EndedGrants:
         keep_for: timedelta,
         on_count: Callable[[int], None],
         on_session: Callable[[str], None] = lambda _: None,
+        on_deleted: Callable[[Change], None] = lambda _: None,
     ) -> None:
         self._clock = clock
         self._on_count = on_count
         self._on_session = on_session
+        self._on_deleted = on_deleted
         self._grants = EndedNames(clock=clock, keep_for=keep_for)
         self.sessions = EndedNames(clock=clock, keep_for=keep_for)
 
@@ -92,12 +94,15 @@ class EndedGrants:
         was swept away, and what it let in lives on.
         """
         columns = change.columns
+        lived = not columns.get("ended") and change.name not in self._grants
         if change.gone or columns.get("ended"):
             self.add(change.name)
         if columns.get("session") == change.name and (
             columns.get("session_ended") or (change.gone and not self._is_over(columns))
         ):
             self.add_session(change.name)
+        if change.gone and lived and not self._is_over(columns):
+            self._on_deleted(change)
 
     async def load(self, grants: Collection[Grant]) -> None:
         """Read the tombstones that are in the store, for a process that has just started."""

@@ -1,23 +1,30 @@
-"""Ends what belongs to a session that has ended: one write for each of its grants.
+"""Ends what belongs to a session or a person that was signed out: one write for each grant.
 
-Whoever ends a session writes that into its record, and from then on nothing of it counts anywhere.
-That is remembered for as long as access tokens live; a refresh token lives longer, so each grant of
-the session is marked as well. Who signs out waits for that; here it is done for sessions that
-were deleted by hand, and for grants that were made in the moment of the end.
+Whoever ends a session writes that into its record, and from then on nothing of it counts anywhere;
+the same is true of an instant before which logins of a person count no more. Both are remembered
+for a time only, and a refresh token may live longer, so each grant is marked as well. Who signs out
+by a browser waits for that; here it is done for sessions that were deleted by hand, for grants that
+were made in the moment of the end, and for people whom an administrator signed out.
+
+Clients hear of all that was ended here: commands and kubectl cannot tell them.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
-from idp.clock import Clock
+from idp.clock import Clock, epoch_seconds
 from idp.log import log_event
+from idp.oauth.standing import UserStanding
+from idp.oauth.subject import parse_subject
 from idp.tokens.refresh import end_grant
-from storage.base import NotFound, StorageError
-from storage.collection import Collection
+from idp.tokens.session import end_session
+from storage.base import Change, NotFound, StorageError, Unreadable
+from storage.collection import Collection, log_unreadable
+from storage.persons import person_key
 from storage.records import Grant
 
 _log = logging.getLogger("idp.grants")
@@ -25,6 +32,14 @@ _log = logging.getLogger("idp.grants")
 LOOK_AFTER_SECONDS = (5.0, 60.0)
 """How long after the end of a session its grants are looked for, once: one may have been on its way
 into the store. Who does not lead by then looks again whether it does."""
+
+PERSON_AFTER_SECONDS = (1.0, 60.0)
+"""The same for a person who was signed out: after a second no replica makes an old login anew."""
+
+GATHER_SECONDS = 1.0
+"""How long deletions of one session are gathered, so that a client hears of them once."""
+
+_Work = Callable[[], Coroutine[None, None, None]]
 
 _AT_ONCE = 2
 """Lists of grants that are asked for at a time; each costs the API server a look at all of them."""
@@ -50,46 +65,125 @@ async def end_members(
             yield record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionEndings:
-    """Does so in the background, in the replica that `leads`. `hear` is told of ended sessions.
+async def end_logins(
+    grants: Collection[Grant], sub: str, clock: Clock, *, before: datetime, keep_for: timedelta
+) -> AsyncIterator[Grant]:
+    """Mark what a person has of logins from before an instant as ended; yield what was alive.
 
-    `on_ended` gets every grant that was ended here, as it was before.
+    A session goes by the last time that its person proved who they are, which may be later than the
+    login that began it. Raises StorageUnavailable; then it has to be done again.
+    """
+    user_id, connector_id = parse_subject(sub)
+    standing = UserStanding(not_before=before)
+
+    def end(grant: Grant, now: datetime) -> Grant:
+        state = grant.session_state
+        if state is not None and not standing.admits(epoch_seconds(state.authenticated_at)):
+            return end_session(grant, now, keep_for)
+        return end_grant(grant, now, keep_for)
+
+    async for stored in grants.scan({"person": person_key(connector_id, user_id)}):
+        record = stored.record
+        is_theirs = (record.user_id, record.connector_id) == (user_id, connector_id)
+        if not is_theirs or standing.admits(epoch_seconds(record.authenticated_at)):
+            continue
+        try:
+            await grants.update(stored, partial(end, now=clock()))
+        except NotFound:
+            continue
+        if record.ended_at is None:
+            yield record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endings:
+    """Does so in the background, in the replica that `leads`.
+
+    `on_ended` gets the grants that ended together, as they were before. `has_ended` tells whether a
+    session is known to have ended, `wants_notice` whether the client with an id has to hear.
     """
 
     grants: Collection[Grant]
     clock: Clock
     keep_for: timedelta
     leads: Callable[[], bool]
-    on_ended: Callable[[Grant], object]
+    on_ended: Callable[[Sequence[Grant]], object]
+    has_ended: Callable[[str], bool]
+    wants_notice: Callable[[str], bool]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    _waiting: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    _waiting: asyncio.Queue[_Work] = field(default_factory=asyncio.Queue)
     _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    _deleted: dict[str, list[Grant]] = field(default_factory=dict)
 
     def hear(self, session: str) -> None:
         """Take in that a session has ended; never waits."""
-        self._waiting.put_nowait(session)
+        self._waiting.put_nowait(partial(self._finish, session))
+
+    def hear_signed_out(self, sub: str, before: datetime) -> None:
+        """Take in that logins of a person from before an instant count no more; never waits."""
+        self._waiting.put_nowait(partial(self._finish_person, sub, before))
+
+    def hear_deleted(self, change: Change) -> None:
+        """Take in that the record of a living login was deleted by hand; never waits.
+
+        The leader of this moment alone keeps what the record said, for as long as it gathers, and
+        only for clients that have to hear: thousands may be deleted at a time.
+        """
+        if not self.leads() or not self.wants_notice(change.columns.get("client", "")):
+            return
+        grant = self._last(change)
+        if grant is None or grant.ended_at is not None:
+            return
+        session = grant.session or grant.name
+        if session not in self._deleted:
+            self._waiting.put_nowait(partial(self._tell_deleted, session))
+        self._deleted.setdefault(session, []).append(grant)
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             while True:
-                session = await self._waiting.get()
-                group.create_task(self._finish(session))
+                group.create_task((await self._waiting.get())())
 
     async def _finish(self, session: str) -> None:
         for seconds in LOOK_AFTER_SECONDS:
             await self.sleep(seconds)
             if self.leads():
-                await self._end(session)
+                members = end_members(self.grants, session, self.clock, keep_for=self.keep_for)
+                await self._end(members, self._deleted.pop(session, []))
+                return
+        self._deleted.pop(session, None)
+
+    async def _finish_person(self, sub: str, before: datetime) -> None:
+        for seconds in PERSON_AFTER_SECONDS:
+            await self.sleep(seconds)
+            if self.leads():
+                await self._end(
+                    end_logins(self.grants, sub, self.clock, before=before, keep_for=self.keep_for)
+                )
                 return
 
-    async def _end(self, session: str) -> None:
+    async def _tell_deleted(self, session: str) -> None:
+        await self.sleep(GATHER_SECONDS)
+        # Of a session that ended all clients hear together.
+        if not self.has_ended(session):
+            self.on_ended(self._deleted.pop(session, []))
+
+    async def _end(self, logins: AsyncIterator[Grant], before: Sequence[Grant] = ()) -> None:
+        """End logins, and tell of them and of what had gone `before`."""
+        ended = list(before)
         try:
             async with self._turns:
-                async for grant in end_members(
-                    self.grants, session, self.clock, keep_for=self.keep_for
-                ):
-                    self.on_ended(grant)
+                async for grant in logins:
+                    ended.append(grant)
         except StorageError as error:
             log_event(_log, logging.WARNING, "session_not_ended", problem=str(error))
+        self.on_ended(ended)
+
+    def _last(self, change: Change) -> Grant | None:
+        """Return what was deleted, None where nobody can tell."""
+        try:
+            return self.grants.deleted(change)
+        except Unreadable as error:
+            log_unreadable(error)
+            return None

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -29,13 +30,23 @@ from storage.objects import Leadership, ObjectKind, WrittenObjects
 
 T = TypeVar("T")
 
+Speaks = Callable[[Entry[T]], tuple[str, UserStanding] | None]
+"""Returns of whom an object speaks, by `sub`, and what it says; None for one that says nothing."""
+
+_JUST_NOW = timedelta(minutes=2)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectHooks:
-    """Who counts: `on_counts` gets the objects of a kind by state, `on_news` hears of contact."""
+    """Who counts: `on_counts` gets the objects of a kind by state, `on_news` hears of contact.
+
+    `on_signed_out` is told of an instant before which logins of a `sub` count no more, once it is
+    new.
+    """
 
     on_counts: Callable[[ObjectKind, Mapping[State, int]], None] = lambda _kind, _counts: None
     on_news: Callable[[ObjectKind], None] = lambda _kind: None
+    on_signed_out: Callable[[str, datetime], None] = lambda _sub, _before: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,10 +147,19 @@ def live_objects(
         maker=maker,
     )
 
-    def follow(roster: Roster[T], *adopt: Callable[[Sequence[Change[T]]], None]) -> None:
+    def follow(
+        roster: Roster[T],
+        *adopt: Callable[[Sequence[Change[T]]], None],
+        speaks: Speaks[T] = _of_nobody,
+    ) -> None:
         def hear(changes: Sequence[Change[T]]) -> None:
             for each in adopt:
                 each(changes)
+            _say(live.standings, roster.kind, speaks, changes)
+            for sub, before in _sign_outs(speaks, changes):
+                # What was said long ago is in every list of a server that starts.
+                if follower.is_listed or timing.clock() - before < _JUST_NOW:
+                    hooks.on_signed_out(sub, before)
             want_secrets(shelf, roster, changes)
             if roster.kind in WORDS:
                 writer.hear(roster.kind, changes)
@@ -150,13 +170,17 @@ def live_objects(
             live.note_progress()
             hooks.on_news(roster.kind)
 
-        followers.append(ObjectFollower(source, roster, hear=hear, on_news=had_news))
+        follower = ObjectFollower(source, roster, hear=hear, on_news=had_news)
+        followers.append(follower)
 
-    lock = partial(_lock, live.standings, settings.local_connector_id)
     follow(rosters.clients, live.clients.adopt, maker.hear)
-    follow(rosters.users, live.users.adopt, lock)
+    follow(
+        rosters.users,
+        live.users.adopt,
+        speaks=partial(_of_local_user, settings.local_connector_id),
+    )
     follow(rosters.connectors, connectors.adopt, reaches.hear)
-    follow(rosters.states, partial(_say, live.standings))
+    follow(rosters.states, speaks=_of_user_state)
     return live
 
 
@@ -181,41 +205,56 @@ def _answering(
     return writer, reaches
 
 
-def _lock(
-    standings: LiveStandings, connector_id: str, changes: Sequence[Change[LocalUser]]
-) -> None:
-    """Lock or sign out whom a user object does, also where it is not fit to sign anybody in."""
-    for change in changes:
-        source = ("local-users", change.name)
-        standing = _standing(change.new)
-        user_id = None if standing == UserStanding() else _user_id(change.new)
-        if user_id is None:
-            standings.unsay(source)
-        else:
-            standings.say(source, subject(user_id, connector_id), standing)
+def _of_nobody(_: Entry[Any]) -> None:
+    return None
 
 
-def _standing(entry: Entry[LocalUser] | None) -> UserStanding:
-    if entry is None:
-        return UserStanding()
+def _of_user_state(entry: Entry[UserState]) -> tuple[str, UserStanding] | None:
+    said = entry.served
+    return None if said is None else (said.sub, said.standing)
+
+
+def _of_local_user(connector_id: str, entry: Entry[LocalUser]) -> tuple[str, UserStanding] | None:
+    """Return whom a user object locks or signs out, also where it can sign nobody in."""
+    standing = _standing(entry)
+    user_id = None if standing == UserStanding() else _user_id(entry)
+    return None if user_id is None else (subject(user_id, connector_id), standing)
+
+
+def _standing(entry: Entry[LocalUser]) -> UserStanding:
     if is_locked(entry.written):
         return UserStanding(locked=True)
     return UserStanding(not_before=signed_out_at(entry.written))
 
 
-def _user_id(entry: Entry[LocalUser] | None) -> str | None:
-    if entry is None:
-        return None
+def _user_id(entry: Entry[LocalUser]) -> str | None:
     lost = {rival.claim for rival in entry.rivals}
     ids = (claim for claim in entry.claims if claim.what == USER_ID and claim not in lost)
     return next((claim.value for claim in ids), None)
 
 
-def _say(standings: LiveStandings, changes: Sequence[Change[UserState]]) -> None:
+def _say(
+    standings: LiveStandings, kind: ObjectKind, speaks: Speaks[T], changes: Sequence[Change[T]]
+) -> None:
     for change in changes:
-        source = ("user-states", change.name)
-        said = None if change.new is None else change.new.served
+        source = (kind, change.name)
+        said = None if change.new is None else speaks(change.new)
         if said is None:
             standings.unsay(source)
         else:
-            standings.say(source, said.sub, said.standing)
+            standings.say(source, *said)
+
+
+def _sign_outs(speaks: Speaks[T], changes: Sequence[Change[T]]) -> Iterator[tuple[str, datetime]]:
+    """Yield who was signed out by changes, and before when their logins count no more."""
+    for change in changes:
+        found = _signed_out(speaks, change.new)
+        if found is not None and found != _signed_out(speaks, change.old):
+            yield found
+
+
+def _signed_out(speaks: Speaks[T], entry: Entry[T] | None) -> tuple[str, datetime] | None:
+    said = None if entry is None else speaks(entry)
+    if said is None or said[1].not_before is None:
+        return None
+    return said[0], said[1].not_before

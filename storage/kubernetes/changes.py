@@ -87,7 +87,8 @@ async def _fill(
                     raise Unavailable("the watch fell too far behind; watch and read again")
                 gone = event.gone or document is None
                 columns = resource.columns(event.object)
-                feed.waiting.append(Change(name=name, columns=columns, gone=gone))
+                sealed = resource.sealed(event.object) if gone else ""
+                feed.waiting.append(Change(name=name, columns=columns, gone=gone, sealed=sealed))
                 feed.news.set()
     except StorageUnavailable as error:
         feed.fail(error)

@@ -116,13 +116,17 @@ class Resource:
         name, version = metadata.get("name"), metadata.get("resourceVersion")
         if not isinstance(name, str) or metadata.get("deletionTimestamp") is not None:
             return None
-        sealed = _mapping(found.get("spec")).get("sealed")
         return Document(
             name=name,
             columns=self.columns(found),
-            sealed=sealed if isinstance(sealed, str) else "",
+            sealed=self.sealed(found),
             version=version if isinstance(version, str) else "",
         )
+
+    def sealed(self, found: Mapping[str, Any]) -> str:
+        """Return the body of an object, "" if it has none."""
+        sealed = _mapping(found.get("spec")).get("sealed")
+        return sealed if isinstance(sealed, str) else ""
 
     def columns(self, found: Mapping[str, Any]) -> dict[str, str]:
         """Return the columns of an object."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from idp.objects.live_connectors import WrittenConnectors
 from idp.objects.secret_maker import MakingPace
 from idp.objects.secret_shelf import ShelfPace
 from idp.objects.status_writer import WritingPace
+from idp.objects.users import NOT_BEFORE
 from idp.tasks import BackgroundJobs
 from storage.objects import ObjectKind
 from tests.kit.clock import HandClock
@@ -47,6 +48,7 @@ class Counted:
 
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     news: Counter[str] = field(default_factory=Counter)
+    signed_out: list[tuple[str, datetime]] = field(default_factory=list)
 
     def hooks(self) -> ObjectHooks:
         def on_counts(kind: ObjectKind, counts: Mapping[Any, int]) -> None:
@@ -55,7 +57,10 @@ class Counted:
         def on_news(kind: ObjectKind) -> None:
             self.news[kind] += 1
 
-        return ObjectHooks(on_counts=on_counts, on_news=on_news)
+        def on_signed_out(sub: str, before: datetime) -> None:
+            self.signed_out.append((sub, before))
+
+        return ObjectHooks(on_counts=on_counts, on_news=on_news, on_signed_out=on_signed_out)
 
 
 @dataclass(slots=True)
@@ -425,6 +430,39 @@ async def test_states_of_users_are_joined_and_forgotten(world: World) -> None:
         assert live.standings.get(sub, UserStanding()) == UserStanding()
         world.store.apply("user-states", "two", {"connector": 1})
         await soon(lambda: world.counted.counts["user-states"]["refused"] == 1)
+
+
+async def test_a_sign_out_is_told_once_whoever_says_it(world: World) -> None:
+    at, written_at = datetime(2026, 1, 31, 12, tzinfo=UTC), "2026-01-31T12:00:00Z"
+    later, written_later = datetime(2026, 2, 1, 12, tzinfo=UTC), "2026-02-01T12:00:00Z"
+    seven, alice = subject("7", "ldap"), subject("alice", "local")
+    spec = {"connector": "ldap", "userID": "7"}
+    world.store.apply("local-users", "alice", USER)
+    async with world.running():
+        world.store.apply("user-states", "one", {**spec, "notBefore": written_at})
+        await soon(lambda: world.counted.signed_out == [(seven, at)])
+        world.store.apply("user-states", "one", {**spec, "notBefore": written_at, "user": "Seven"})
+        world.store.annotate("local-users", "alice", {NOT_BEFORE: written_at})
+        await soon(lambda: len(world.counted.signed_out) > 1)
+        world.store.apply("user-states", "one", {**spec, "notBefore": written_later})
+        await soon(lambda: len(world.counted.signed_out) > 2)
+        locked = {**spec, "notBefore": written_later, "locked": True}
+        world.store.apply("user-states", "one", locked)
+        world.store.apply("user-states", "one", spec)
+        await a_moment()
+    assert world.counted.signed_out == [(seven, at), (alice, at), (seven, later)]
+
+
+async def test_a_server_that_starts_hears_of_the_sign_outs_of_the_last_moments(
+    world: World,
+) -> None:
+    now = world.clock()
+    spec = {"connector": "ldap", "userID": "7"}
+    for name, at in (("old", now - timedelta(minutes=3)), ("new", now - timedelta(minutes=1))):
+        said = {**spec, "userID": name, "notBefore": at.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        world.store.apply("user-states", name, said)
+    async with world.running():
+        assert [sub for sub, _ in world.counted.signed_out] == [subject("new", "ldap")]
 
 
 async def test_who_only_gave_consents_is_not_held_in_memory(world: World) -> None:
