@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 _MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 _UNITS = ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute"))
 _FAR = 30 * _DAY
+_SECONDS_AGO = timedelta(seconds=30)
+"""What begins to run now still lasts for all of its day when its page is read."""
 
 
 def ago(then: datetime, now: datetime) -> str:
@@ -20,7 +22,7 @@ def ahead(then: datetime, now: datetime) -> str:
     left = then - now
     if left < _MINUTE:
         return "within a minute"
-    return f"on {_day(then)}" if left >= _FAR else f"in {_counted(left)}"
+    return f"on {_day(then)}" if left >= _FAR else f"in {_counted(left + _SECONDS_AGO)}"
 
 
 def _counted(span: timedelta) -> str:

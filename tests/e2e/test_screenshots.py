@@ -1,18 +1,27 @@
 """Every page as people see it, photographed into `run/screenshots`: light, dark, on a phone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.kit.relying_party import RelyingParty
-from tests.kit.scene import EXAMPLE_SECRET, JANE, OMAR, provider_config
+from tests.kit.scene import (
+    EXAMPLE_SECRET,
+    JANE,
+    OMAR,
+    example_party,
+    kubernetes_party,
+    provider_config,
+)
 from tests.kit.servers.browser import Browser, ColorScheme, Device, Person
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.example_app import ExampleApp
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.process import free_port
+from tests.kit.servers.static_pages import StaticPage, StaticPages
 from tests.kit.signing_in import faults, send_login
 from tests.kit.stores import SqliteStore
 
@@ -146,3 +155,68 @@ def test_pages_of_the_example_application(camera: Camera, application: ExampleAp
     camera.take("example-tokens")
     page.goto(f"{application.url}/callback?state=old&code=old")
     camera.take("example-error")
+
+
+@pytest.fixture(scope="module")
+def callback() -> Iterator[str]:
+    """Yield an address of an application, to which the browser can come back."""
+    with StaticPages() as running:
+        running.pages["/callback"] = StaticPage("<!doctype html><title>Arrived</title>Welcome")
+        yield f"{running.url}/callback"
+
+
+@pytest.fixture(scope="module")
+def remembering(
+    ca: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory, callback: str
+) -> Iterator[IdpProcess]:
+    """Yield a provider with sessions that asks people what applications may have."""
+    directory = tmp_path_factory.mktemp("remembering")
+    config = provider_config(
+        directory,
+        ca=ca,
+        store=SqliteStore(directory),
+        overrides={"sessions": {"ssoSharedWithDefault": "all"}, "oauth2": {}},
+        redirect_uri_of_the_example=callback,
+    )
+    with IdpProcess(config, cwd=directory, ca=ca) as running:
+        yield running
+
+
+def test_pages_of_an_account(
+    camera: Camera, browser: Browser, remembering: IdpProcess, callback: str
+) -> None:
+    page = camera.page
+    address = f"{remembering.issuer}/account"
+    with remembering.client() as http:
+        kubernetes = kubernetes_party(http, remembering.issuer)
+        example = replace(example_party(http, remembering.issuer), redirect_uri=callback)
+        other_device = browser.person()
+        there = kubernetes.depart(prompt="consent")
+        other_device.page.goto(there.url)
+        send_login(other_device.page, JANE)
+        # Nobody listens where this browser goes then.
+        with other_device.page.expect_response("**/approval") as sent:
+            other_device.page.get_by_role("button", name="Allow").click(no_wait_after=True)
+        kubernetes.redeem(kubernetes.code_of(sent.value.headers["location"], there), there)
+        page.goto(address)
+        send_login(page, JANE)
+        here = example.depart(prompt="consent")
+        page.goto(here.url)
+        page.get_by_role("button", name="Allow").click()
+        expect(page).to_have_title("Arrived")
+        example.redeem(example.code_of(page.url, here), here)
+        page.goto(address)
+        expect(page.get_by_role("heading", name="What you have allowed")).to_be_visible()
+        camera.take("account")
+        page.goto(example.depart(prompt="select_account").url)
+        camera.take("select-account")
+    page.goto(f"{remembering.issuer}/logout")
+    camera.take("logout")
+    page.get_by_role("button", name="Stay signed in").click()
+    camera.take("still-signed-in")
+    page.get_by_role("link", name="See where you are signed in").click()
+    page.get_by_role("button", name="Sign out everywhere").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are signed out")
+    camera.take("signed-out-everywhere")
+    page.goto(f"{remembering.issuer}/logout")
+    camera.take("signed-out")

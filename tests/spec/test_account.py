@@ -4,11 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from html import unescape
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
+from tests.kit.logout_receiver import LogoutReceiver, logout_receiver
 from tests.kit.provider import (
     ALICE,
     CONFIDENTIAL,
@@ -23,6 +25,7 @@ from tests.kit.sessions import (
     ABOUT_OTHER,
     BOB,
     World,
+    claims_of,
     config_with_sessions,
     session_cookie,
     set_session_cookie,
@@ -500,3 +503,33 @@ def test_another_client_gets_no_more_by_a_choice_than_without(world: World, desk
         browser = browser_of(apart)
         apart.sign_in(browser)
         assert 'value="current"' not in apart.visit(browser, {**ABOUT_OTHER, **SELECT}).text
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[LogoutReceiver]:
+    with logout_receiver(tmp_path) as receiver:
+        yield receiver
+
+
+@pytest.mark.covers("R-108")
+@pytest.mark.parametrize("button", ["end_session", "end_login", "everywhere"])
+def test_applications_hear_of_what_ends_here_each_of_its_session(
+    receiver: LogoutReceiver, button: str
+) -> None:
+    config = config_with_sessions()
+    config["staticClients"][0]["backchannelLogoutURI"] = receiver.url
+    config["outbound"] = {"rootCA": str(receiver.ca), "allowedHosts": ["127.0.0.1"]}
+    with world_of(config) as telling:
+        desk, phone = browser_of(telling, FIREFOX), browser_of(telling, IPHONE)
+        telling.sign_in(desk, ABOUT_OTHER)
+        telling.tokens(telling.sign_in(phone))
+        session = telling.session_of(phone)
+        # The other client, which is in the session here, wants no notice.
+        sent = {
+            "end_session": session,
+            "end_login": values(account(desk).text, "end_login")[-1],
+            "everywhere": "yes",
+        }[button]
+        press(desk, **{button: sent})
+        (token,) = receiver.tokens(1)
+        assert claims_of(token)["sid"] == session
