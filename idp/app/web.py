@@ -369,6 +369,7 @@ def _grants(
             audit=audit,
             logins=logins,
             keep_ended_for=policy.keep_for,
+            note_ended=ended.add,
         ),
         RefreshTokenGrant(
             lookup=lookup,
@@ -378,6 +379,7 @@ def _grants(
             clock=clock,
             audit=audit,
             logins=logins,
+            note_ended=ended.add,
         ),
         ClientCredentialsGrant(clients=core.clients, issuer=tokens, audit=audit),
     ]

@@ -1,5 +1,6 @@
 """grant_type=authorization_code (RFC 6749 section 4.1.3)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -55,7 +56,11 @@ class UnconfirmedSpends:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthorizationCodeGrant:
-    """Spends codes. `keep_ended_for` is how long a grant that a replay ended is kept."""
+    """Spends codes. `keep_ended_for` is how long a grant that a replay ended is kept.
+
+    `note_ended` takes the name of such a grant, so that this process need not hear of it from the
+    store.
+    """
 
     lookup: GrantLookup
     issuer: TokenIssuer
@@ -65,6 +70,7 @@ class AuthorizationCodeGrant:
     grant_type: str = "authorization_code"
     logins: LoginRules
     keep_ended_for: timedelta
+    note_ended: Callable[[str], None]
 
     def allows(self, client: Client) -> bool:
         """Return True: whoever got a code may redeem it."""
@@ -124,6 +130,7 @@ class AuthorizationCodeGrant:
     async def _spend(self, stored: Stored[Grant], client: Client) -> TokenSet:
         spent = await self._spent(stored)
         if spent.ended_at is not None:
+            self.note_ended(spent.name)
             self.audit("code_replayed", grant=spent.name, client=spent.client_id)
             raise _refusal()
         refresh_token = None

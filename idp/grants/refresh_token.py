@@ -54,7 +54,11 @@ class _Use:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefreshTokenGrant:
-    """Renews tokens, asking the connector each time whether the person still exists."""
+    """Renews tokens, asking the connector each time whether the person still exists.
+
+    `note_ended` takes the name of a grant that a reused token ended, so that this process need not
+    hear of it from the store.
+    """
 
     lookup: GrantLookup
     issuer: TokenIssuer
@@ -64,6 +68,7 @@ class RefreshTokenGrant:
     audit: AuditLog
     grant_type: str = "refresh_token"
     logins: LoginRules
+    note_ended: Callable[[str], None]
 
     def allows(self, client: Client) -> bool:
         """Return True: whoever got a refresh token may use it."""
@@ -109,6 +114,7 @@ class RefreshTokenGrant:
             stored, lambda grant: advance(grant, generation, identity, now, policy)
         )
         if renewed.record.ended_at is not None:
+            self.note_ended(renewed.record.name)
             self.audit(
                 "refresh_token_reused", grant=stored.record.name, client=stored.record.client_id
             )

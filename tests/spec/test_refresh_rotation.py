@@ -150,6 +150,19 @@ def test_two_replicas_return_the_same_successor(tmp_path: Path) -> None:
         assert second.refresh(successor).status_code == 200
 
 
+def test_where_a_token_was_reused_the_access_token_is_dead_at_once(tmp_path: Path) -> None:
+    """Other processes hear of it within a second, this one need not."""
+    config = quick_config()
+    config["storage"] = {"type": "sqlite3", "config": {"file": str(tmp_path / "idp.db")}}
+    with provider_under_test(config) as provider:
+        for _ in range(5):
+            first = provider.tokens()
+            latest = provider.refresh(first["refresh_token"]).raise_for_status().json()
+            provider.clock.turn(61)
+            assert provider.refresh(first["refresh_token"]).status_code == 400
+            assert provider.userinfo(latest["access_token"]).status_code == 401
+
+
 @pytest.mark.covers("R-31", "R-33")
 @pytest.mark.parametrize("later", [0, 1, 30, 59.9])
 def test_a_token_that_was_just_used_gets_the_same_successor(

@@ -369,6 +369,21 @@ def test_two_replicas_give_tokens_to_one_at_most(tmp_path: Path) -> None:
             assert dies_within_a_second(partial(replica.userinfo, tokens["access_token"]))
 
 
+@pytest.mark.covers("R-20")
+@pytest.mark.spec("RFC 6749", "4.1.2")
+def test_where_a_code_was_replayed_its_access_token_is_dead_at_once(tmp_path: Path) -> None:
+    """Other processes hear of it within a second, this one need not."""
+    config = base_config()
+    config["signer"] = {"type": "local", "config": {"algorithm": "ES256"}}
+    config["storage"] = {"type": "sqlite3", "config": {"file": str(tmp_path / "idp.db")}}
+    with provider_under_test(config) as provider:
+        for _ in range(5):
+            code = provider.code(browser=provider.new_browser())
+            token = provider.redeem(code).raise_for_status().json()["access_token"]
+            assert provider.redeem(code).status_code == 400
+            assert provider.userinfo(token).status_code == 401
+
+
 @pytest.mark.covers("R-20", "K-10")
 @pytest.mark.parametrize("later", [0, 59, 61, 3000])
 def test_a_replay_at_the_replica_that_signed_in_kills_what_another_replica_gave(

@@ -157,6 +157,7 @@ class World:
             logins=self.logins,
             unconfirmed=self.unconfirmed,
             keep_ended_for=self.policy.keep_for,
+            note_ended=self.ended.add,
         )
 
     def refresh_grant(self) -> RefreshTokenGrant:
@@ -168,6 +169,7 @@ class World:
             clock=self.clock,
             audit=self.audit,
             logins=self.logins,
+            note_ended=self.ended.add,
         )
 
     def client_credentials(self) -> ClientCredentialsGrant:
