@@ -4,12 +4,15 @@ What it sends, and what it takes for a failure or a warning, is that of the suit
 those of `docs/conformance-suite.md`, as they are written there.
 """
 
+import hashlib
 import json
 import re
 import secrets
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -33,6 +36,12 @@ ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _GUIDE = ROOT / "docs" / "conformance-suite.md"
 _DESCRIPTION = re.compile(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*")
+_OF_THE_LOGIN = {
+    "iss", "sub", "aud", "exp", "iat", "nbf", "jti", "auth_time", "nonce", "acr", "amr", "azp",
+    "at_hash", "c_hash", "sid",
+}  # fmt: skip
+"""What an ID token may say that nobody asked for."""
+
 _ERROR_MEMBERS = {"error", "error_description", "error_uri", "state", "iss"}
 
 
@@ -43,9 +52,11 @@ def _block(language: str) -> str:
     return str(found[0])
 
 
-def provider_config() -> dict[str, Any]:
-    """Return the provider's configuration out of the guide; each call a fresh one."""
+def provider_config(directory: Path) -> dict[str, Any]:
+    """Return the provider's configuration out of the guide, with its database in `directory`."""
     found: dict[str, Any] = yaml.safe_load(_block("yaml"))
+    database = found["storage"]["config"]
+    database["file"] = str(directory / database["file"])
     return found
 
 
@@ -130,6 +141,7 @@ class Party:
             assert dict(parse_qsl(where.query)).items() <= answer.members.items()
         assert answer.members["state"] == request["state"]
         assert answer.members["iss"] == ISSUER
+        assert len(answer.members.get("code", "c" * 43)) >= 43
         return answer
 
     def error(self, changes: Mapping[str, str | None]) -> str:
@@ -195,7 +207,7 @@ class Party:
         return tokens
 
     def id_claims(self, tokens: Mapping[str, Any], *, nonce: str | None) -> dict[str, Any]:
-        """Return the claims of an ID token, verified with the published keys."""
+        """Return the claims of an ID token: verified, and nothing there that is userinfo's."""
         header, claims = self.verified(str(tokens["id_token"]))
         now = self.idp.clock().timestamp()
         assert (header["alg"], bool(header["kid"])) == ("RS256", True)
@@ -204,6 +216,9 @@ class Party:
         assert claims["iat"] <= now < claims["exp"]
         assert claims.get("nonce") == nonce
         assert 0 < len(claims["sub"]) <= 255
+        assert claims.keys() <= _OF_THE_LOGIN
+        if "access_token" in tokens:
+            assert claims["at_hash"] == _left_half(str(tokens["access_token"]))
         return claims
 
     def verified(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -226,6 +241,11 @@ class Party:
         location = urlsplit(self.registration["registration_client_uri"]).path
         token = str(self.registration["registration_access_token"])
         assert self.browser.request("DELETE", location, headers=bearer(token)).status_code == 204
+
+
+def _left_half(value: str) -> str:
+    digest = hashlib.sha256(value.encode()).digest()
+    return urlsafe_b64encode(digest[:16]).rstrip(b"=").decode()
 
 
 def good_tokens(response: httpx.Response) -> dict[str, Any]:

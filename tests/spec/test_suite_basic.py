@@ -39,8 +39,8 @@ BY_SCOPE = {
 
 
 @pytest.fixture(scope="module")
-def idp() -> Iterator[ProviderUnderTest]:
-    with provider_under_test(provider_config()) as provider:
+def idp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProviderUnderTest]:
+    with provider_under_test(provider_config(tmp_path_factory.mktemp("provider"))) as provider:
         yield provider
 
 

@@ -64,9 +64,10 @@ def idp(
 ) -> Iterator[ProviderUnderTest]:
     """The provider of the guide, with a suite of one's own that is not at a public address."""
     host = urlsplit(site.url).netloc
-    config = provider_config()
+    directory = tmp_path_factory.mktemp("provider")
+    config = provider_config(directory)
     config["oauth2"]["requestURIHosts"] = [host]
-    trusted = authority.write(tmp_path_factory.mktemp("trusted") / "ca.crt")
+    trusted = authority.write(directory / "ca.crt")
     config["outbound"] = {"allowedHosts": [host], "rootCA": str(trusted)}
     with provider_under_test(config) as provider:
         yield provider
@@ -302,8 +303,7 @@ def test_a_signed_request_may_be_fetched_from_the_client(
 
 @pytest.mark.spec(MODULES, "oidcc-server-rotate-keys")
 def test_a_rotation_publishes_a_new_key_and_keeps_the_old_one(tmp_path: Path) -> None:
-    config = provider_config()
-    config["storage"] = {"type": "sqlite3", "config": {"file": str(tmp_path / "idp.db")}}
+    config = provider_config(tmp_path)
     config["expiry"] = {"keyCacheFor": "1s"}
     file = tmp_path / "idp.yaml"
     file.write_text(yaml.safe_dump(config), "utf-8")

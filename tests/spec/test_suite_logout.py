@@ -40,9 +40,11 @@ def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LogoutReceive
 
 
 @pytest.fixture(scope="module")
-def idp(receiver: LogoutReceiver) -> Iterator[ProviderUnderTest]:
+def idp(
+    receiver: LogoutReceiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProviderUnderTest]:
     """The provider of the guide, with a suite of one's own that is not at a public address."""
-    config = provider_config()
+    config = provider_config(tmp_path_factory.mktemp("provider"))
     allowed = [urlsplit(receiver.url).netloc]
     config["outbound"] = {"allowedHosts": allowed, "rootCA": str(receiver.ca)}
     with provider_under_test(config) as provider:

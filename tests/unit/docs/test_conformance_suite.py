@@ -20,8 +20,9 @@ GUIDE = (ROOT / "docs" / "conformance-suite.md").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
-def settings() -> Settings:
-    return parse(json.dumps(provider_config()), environ={}, directory=Path.cwd())
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    config = provider_config(tmp_path_factory.mktemp("provider"))
+    return parse(json.dumps(config), environ={}, directory=Path.cwd())
 
 
 @pytest.mark.parametrize("name", ["client", "client2", "client_secret_post"])
@@ -37,8 +38,8 @@ def test_the_suite_finds_the_provider_and_may_register(settings: Settings) -> No
     plans = plan_config()
     where = f"{settings.issuer}/.well-known/openid-configuration"
     assert plans["server"]["discoveryUrl"] == where
-    tokens = provider_config()["registration"]["initialAccessTokens"]
-    assert {plans[name]["initial_access_token"] for name in ("client", "client2")} == set(tokens)
+    tokens = {token.get_secret_value() for token in settings.registration.initial_access_tokens}
+    assert {plans[name]["initial_access_token"] for name in ("client", "client2")} == tokens
     assert f"/test/a/{plans['alias']}/callback" in CALLBACK
 
 
