@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     _add_key_commands(commands)
     _add_session_commands(commands)
     _add_user_commands(commands)
+    _add_client_commands(commands)
     _add_connector_commands(commands)
     _command(commands, "version", "print the version", _version)
     return root
@@ -131,9 +132,7 @@ def _add_session_commands(commands: Any) -> None:
     session = _group(commands, "session", "show and end the sessions of people")
     scan = _command(session, "list", "show who is signed in where", _list_sessions)
     _add_choice(scan)
-    scan.add_argument(
-        "-o", "--output", choices=("table", "json"), default="table", help="the form of the list"
-    )
+    _add_style(scan)
     revoke = _command(session, "revoke", "end sessions, at every replica within a second", _revoke)
     revoke.add_argument("names", nargs="*", metavar="NAME", help="as `idp session list` shows it")
     _add_choice(revoke)
@@ -158,6 +157,24 @@ def _add_user_commands(commands: Any) -> None:
     for each in (lock, unlock, logout):
         each.add_argument("--connector", required=True, help="the connector that knows the person")
         each.add_argument("user_id", metavar="USER_ID", help="the person's id at that connector")
+        _add_target(each)
+
+
+def _add_client_commands(commands: Any) -> None:
+    client = _group(commands, "client", "show and remove applications that registered themselves")
+    scan = _command(client, "list", "show who registered", _list_clients)
+    _add_style(scan)
+    remove = _command(
+        client,
+        "remove",
+        "end registrations, at every replica within a second",
+        _remove_clients,
+        more="What the applications got for people ends too. They may register again.",
+    )
+    remove.add_argument(
+        "client_ids", nargs="+", metavar="CLIENT_ID", help="as `idp client list` shows it"
+    )
+    for each in (scan, remove):
         _add_target(each)
 
 
@@ -207,6 +224,12 @@ def _add_target(command: argparse.ArgumentParser) -> None:
     )
     where.add_argument("--kubeconfig", type=Path, metavar="FILE", help="how to reach the cluster")
     where.add_argument("-n", "--namespace", default="", help="where the provider's objects are")
+
+
+def _add_style(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-o", "--output", choices=("table", "json"), default="table", help="the form of the list"
+    )
 
 
 def _add_choice(command: argparse.ArgumentParser) -> None:
@@ -325,6 +348,18 @@ def _lock(options: Options, console: Console) -> int:
         user=options.name,
     )
     return _finish(work)
+
+
+def _list_clients(options: Options, console: Console) -> int:
+    from idp.commands import clients
+
+    return _finish(clients.scan(console, _target(options), style=options.output))
+
+
+def _remove_clients(options: Options, console: Console) -> int:
+    from idp.commands import clients
+
+    return _finish(clients.remove(console, _target(options), options.client_ids))
 
 
 def _test_connector(options: Options, console: Console) -> int:

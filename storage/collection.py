@@ -266,9 +266,14 @@ def _whereabouts(place: str, kind: str, issuer: str) -> bytes:
     return json.dumps([place, kind, issuer]).encode("ascii") + b"\n"
 
 
+def is_name(name: str) -> bool:
+    """Return whether every store can hold a record of this name (RFC 1123 section 2.1)."""
+    return _NAME.fullmatch(name) is not None
+
+
 def _checked(name: str) -> str:
-    """Return a name that every store can hold (RFC 1123 section 2.1). Raises ValueError."""
-    if _NAME.fullmatch(name) is None:
+    """Return a name that every store can hold. Raises ValueError."""
+    if not is_name(name):
         raise ValueError(
             "a record's name is 1 to 253 of a-z, 0-9 and '-', and neither starts nor ends with '-'"
         )

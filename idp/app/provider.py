@@ -186,7 +186,9 @@ class Provider:
             audit=core.audit,
         )
         await store.wait(keeper.start)
-        registrations = RegistrationFollower(core.registered_clients, core.registered)
+        registrations = RegistrationFollower(
+            core.registered_clients, core.registered, on_gone=ends.endings.hear_client_gone
+        )
 
         def publish() -> None:
             published.publish(live.key_set)

@@ -6,7 +6,6 @@ those with it that came of it.
 """
 
 import json
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from idp.commands.console import FAILED, OK, CommandFailed, CommandUnusable, Console
 from idp.commands.targets import Store, Target, open_store
 from storage.base import Document, NotFound
+from storage.collection import is_name
 from storage.kinds import GRANTS
 
 _HEADINGS = ("NAME", "USER", "CLIENT", "CONNECTOR", "LAST USED", "EXPIRES")
 _COLUMNS = ("user", "client", "connector", "last_used", "expires")
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +107,7 @@ def _row_order(document: Document) -> tuple[str, ...]:
 
 async def _ended(store: Store, name: str) -> bool:
     """End a session; return whether there was one."""
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         return False
     try:
         await store.backend.remove(GRANTS.name, name)

@@ -1,10 +1,11 @@
-"""Ends what belongs to a session or a person that was signed out: one write for each grant.
+"""Ends what belongs to a session, a person or a client that is over: one write for each grant.
 
 Whoever ends a session writes that into its record, and from then on nothing of it counts anywhere;
 the same is true of an instant before which logins of a person count no more. Both are remembered
 for a time only, and a refresh token may live longer, so each grant is marked as well. Who signs out
 by a browser waits for that; here it is done for sessions that were deleted by hand, for grants that
-were made in the moment of the end, and for people whom an administrator signed out.
+were made in the moment of the end, for people whom an administrator signed out, and for clients
+that registered themselves and were removed.
 
 Clients hear of all that was ended here: commands and kubectl cannot tell them.
 """
@@ -12,6 +13,7 @@ Clients hear of all that was ended here: commands and kubectl cannot tell them.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -33,8 +35,9 @@ LOOK_AFTER_SECONDS = (5.0, 60.0)
 """How long after the end of a session its grants are looked for, once: one may have been on its way
 into the store. Who does not lead by then looks again whether it does."""
 
-PERSON_AFTER_SECONDS = (1.0, 60.0)
-"""The same for a person who was signed out: after a second no replica makes an old login anew."""
+GONE_AFTER_SECONDS = (1.0, 60.0)
+"""The same for a person who was signed out and a client that was removed: after a second no replica
+makes another login of theirs."""
 
 GATHER_SECONDS = 1.0
 """How long deletions of one session are gathered, so that a client hears of them once."""
@@ -95,6 +98,24 @@ async def end_logins(
             yield record
 
 
+async def end_client(
+    grants: Collection[Grant], client_id: str, clock: Clock, *, keep_for: timedelta
+) -> AsyncIterator[Grant]:
+    """Mark all logins of a client as ended, and yield those that were alive.
+
+    The sessions that began with one go on: people may be signed in elsewhere by them. Raises
+    StorageUnavailable; then it has to be done again.
+    """
+    async for stored in grants.scan({"client": client_id}):
+        record = stored.record
+        if record.client_id != client_id or record.ended_at is not None:
+            continue
+        change = partial(end_grant, now=clock(), keep_for=keep_for)
+        with suppress(NotFound):
+            await grants.update(stored, change)
+            yield record
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endings:
     """Does so in the background, in the replica that `leads`.
@@ -122,6 +143,10 @@ class Endings:
     def hear_signed_out(self, sub: str, before: datetime) -> None:
         """Take in that logins of a person from before an instant count no more; never waits."""
         self._waiting.put_nowait(partial(self._finish_person, sub, before))
+
+    def hear_client_gone(self, client_id: str) -> None:
+        """Take in that a client was removed for good; never waits."""
+        self._waiting.put_nowait(partial(self._finish_client, client_id))
 
     def hear_deleted(self, change: Change) -> None:
         """Take in that the record of a living login was deleted by hand; never waits.
@@ -155,11 +180,20 @@ class Endings:
         self._deleted.pop(session, None)
 
     async def _finish_person(self, sub: str, before: datetime) -> None:
-        for seconds in PERSON_AFTER_SECONDS:
+        for seconds in GONE_AFTER_SECONDS:
             await self.sleep(seconds)
             if self.leads():
                 await self._end(
                     end_logins(self.grants, sub, self.clock, before=before, keep_for=self.keep_for)
+                )
+                return
+
+    async def _finish_client(self, client_id: str) -> None:
+        for seconds in GONE_AFTER_SECONDS:
+            await self.sleep(seconds)
+            if self.leads():
+                await self._end(
+                    end_client(self.grants, client_id, self.clock, keep_for=self.keep_for)
                 )
                 return
 

@@ -14,40 +14,29 @@ from connectors.local import LocalUser, LocalUsers
 from connectors.passwords import HashKind, dummy_hash_like, hash_kind
 from idp.login.usernames import canonical
 from idp.oauth.client import Client, served
+from idp.oauth.served_clients import ServedClients
 from idp.oauth.standing import UserStanding
 from idp.objects.verdicts import Change
 
 T = TypeVar("T")
 
 
-class LiveClients(Mapping[str, Client]):
+class LiveClients(ServedClients):
     """The clients of the configuration file and those that were written as objects."""
 
     def __init__(self, static: Mapping[str, Client]) -> None:
-        self._clients = served(static.values())
-
-    def __getitem__(self, client_id: str) -> Client:
-        return self._clients[client_id]
-
-    def __contains__(self, client_id: object) -> bool:
-        return client_id in self._clients
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._clients))
-
-    def __len__(self) -> int:
-        return len(self._clients)
-
-    def get(self, client_id: str, default: Any = None) -> Any:
-        """Return a client, or the default; in one step, as every request asks."""
-        return self._clients.get(client_id, default)
+        super().__init__()
+        self._replace((), static.values())
 
     def adopt(self, changes: Sequence[Change[Client]]) -> None:
         """Serve what counts now and nothing that counted before."""
-        gone, came = served_changes(changes)
+        self._replace(*served_changes(changes))
+
+    def _replace(self, gone: Iterable[Client], came: Iterable[Client]) -> None:
         for client in gone:
-            self._clients.pop(client.id, None)
-        self._clients.update(served(came))
+            self.withdraw(client.id)
+        for client in served(came).values():
+            self.serve(client)
 
 
 class LiveUsers:

@@ -10,6 +10,7 @@ from typing import Any
 
 from idp.log import log_event
 from idp.oauth.client import Client, Clients
+from idp.oauth.served_clients import ServedClients
 from idp.registration.clients import client_of
 from storage.base import NotFound, SealUnknown, Unreadable
 from storage.collection import Collection, log_unreadable
@@ -18,32 +19,16 @@ from storage.records import RegisteredClient
 _log = logging.getLogger("idp.registration")
 
 
-class RegisteredClients(Mapping[str, Client]):
+class RegisteredClients(ServedClients):
     """The clients that registered themselves, by id, and their records. `on_count` hears how many.
 
     A record that makes no client is named in the log and served to nobody.
     """
 
     def __init__(self, *, on_count: Callable[[int], None] = lambda _: None) -> None:
+        super().__init__()
         self._on_count = on_count
         self._records: dict[str, RegisteredClient] = {}
-        self._clients: dict[str, Client] = {}
-
-    def __getitem__(self, client_id: str) -> Client:
-        return self._clients[client_id]
-
-    def __contains__(self, client_id: object) -> bool:
-        return client_id in self._clients
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(tuple(self._clients))
-
-    def __len__(self) -> int:
-        return len(self._clients)
-
-    def get(self, client_id: str, default: Any = None) -> Any:
-        """Return a client, or the default; in one step, as every request asks."""
-        return self._clients.get(client_id, default)
 
     def record(self, client_id: str) -> RegisteredClient | None:
         """Return the record of a client as it was last seen."""
@@ -58,9 +43,9 @@ class RegisteredClients(Mapping[str, Client]):
         """Serve a client as it is now."""
         self._records[record.name] = record
         try:
-            self._clients[record.name] = client_of(record)
+            self.serve(client_of(record))
         except (KeyError, TypeError, AttributeError) as error:
-            self._clients.pop(record.name, None)
+            self.withdraw(record.name)
             log_event(
                 _log,
                 logging.ERROR,
@@ -72,7 +57,7 @@ class RegisteredClients(Mapping[str, Client]):
     def drop(self, client_id: str) -> None:
         """Serve a client no more."""
         self._records.pop(client_id, None)
-        self._clients.pop(client_id, None)
+        self.withdraw(client_id)
         self._on_count(len(self._records))
 
 
@@ -107,11 +92,21 @@ class EveryClient(Mapping[str, Client]):
 
 
 class RegistrationFollower:
-    """Keeps the live set as the store is; `first_list` waits until it was read once."""
+    """Keeps the live set as the store is; `first_list` waits until it was read once.
 
-    def __init__(self, collection: Collection[RegisteredClient], live: RegisteredClients) -> None:
+    `on_gone` hears the id of each client that was removed, by itself or by anybody else.
+    """
+
+    def __init__(
+        self,
+        collection: Collection[RegisteredClient],
+        live: RegisteredClients,
+        *,
+        on_gone: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._collection = collection
         self._live = live
+        self._on_gone = on_gone
         self._listed = asyncio.Event()
 
     async def first_list(self) -> None:
@@ -135,6 +130,7 @@ class RegistrationFollower:
         async for change in changes:
             if change.gone:
                 self._live.drop(change.name)
+                self._on_gone(change.name)
             else:
                 await self._look_at(change.name)
 

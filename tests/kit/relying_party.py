@@ -162,6 +162,12 @@ def read_form(html: str) -> Form:
     return Form(reader.action, reader.fields)
 
 
+def form_at(http: httpx.Client, url: str) -> Form:
+    """Return the form of a page, with the address that it is sent to."""
+    form = read_form(http.get(url).text)
+    return Form(urljoin(url, form.action), form.fields)
+
+
 class _FormReader(HTMLParser):
     def __init__(self) -> None:
         super().__init__()

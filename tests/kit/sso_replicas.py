@@ -8,13 +8,13 @@ from functools import partial
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
 from connectors.passwords import new_hash
 from tests.kit.registration import registration_section
-from tests.kit.relying_party import Attempt, Form, RelyingParty, Tokens, read_form, submit_login
+from tests.kit.relying_party import Attempt, Form, RelyingParty, Tokens, form_at, submit_login
 from tests.kit.scene import example_party, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.kubernetes_store import KubernetesStore
@@ -152,12 +152,6 @@ class Scene:
                 eventually(partial(_knows, replica, person), within=5)
                 replica.http.cookies.jar.clear()
             yield person
-
-
-def form_at(http: httpx.Client, url: str) -> Form:
-    """Return the form of a page, with the address that it is sent to."""
-    form = read_form(http.get(url).text)
-    return Form(urljoin(url, form.action), form.fields)
 
 
 def _knows(replica: Replica, person: Person) -> bool:

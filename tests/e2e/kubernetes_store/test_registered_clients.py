@@ -1,13 +1,17 @@
 """Clients that register themselves: objects that people see, live and gone on every replica."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
 
+from tests.kit.command_line import person_with
 from tests.kit.registration import (
     CALLBACK,
     METADATA,
@@ -15,8 +19,8 @@ from tests.kit.registration import (
     register_at,
     registration_section,
 )
-from tests.kit.relying_party import RelyingParty
-from tests.kit.scene import provider_config
+from tests.kit.relying_party import RelyingParty, Tokens, form_at, read_form
+from tests.kit.scene import JANE, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.kubernetes_store import KubernetesStore
 from tests.kit.servers.replicas import Replicas
@@ -26,6 +30,7 @@ from tests.kit.waiting import eventually
 pytestmark = [pytest.mark.servers, pytest.mark.covers("R-105")]
 
 _LIVE_SECONDS = 1.0
+_PATIENCE_SECONDS = 30
 _MACHINE: dict[str, Any] = {"grant_types": ["authorization_code", "client_credentials"]}
 _FORM = {"grant_type": "client_credentials", "scope": "openid"}
 
@@ -94,6 +99,35 @@ def test_removed_client_and_its_tokens_are_gone_everywhere_within_a_second(
         assert http.get(client.path, headers=client.headers).status_code == 401
 
 
+@pytest.mark.covers("I-3")
+def test_client_that_a_command_removes_ends_with_the_logins_that_it_has(
+    https: list[httpx.Client], replicas: Replicas, store: KubernetesStore, tmp_path: Path
+) -> None:
+    client = register_at(
+        https[0],
+        token_endpoint_auth_method="none",
+        grant_types=["authorization_code", "refresh_token"],
+    )
+    _everywhere(https, partial(_is_known, replicas.issuer, client))
+    tokens = _sign_in(_party(replicas.issuer, client, https[0]))
+    assert _living_logins(store, client)
+    rule = {"apiGroups": ["state.kube-idp.dev"], "resources": ["registeredclients"]}
+    support = person_with(store, "support", [{**rule, "verbs": ["list", "delete"]}], tmp_path)
+    listed = json.loads(support("client", "list", "-o", "json").check())
+    assert client.id in {each["client_id"] for each in listed}
+
+    assert support("client", "remove", client.id).check() == f"removed {client.id}\n"
+
+    _everywhere(https, lambda http: not _is_known(replicas.issuer, client, http))
+    for http in https:
+        party = _party(replicas.issuer, client, http)
+        assert party.userinfo(tokens.access_token).status_code == 401
+        refused = party.token(grant_type="refresh_token", refresh_token=tokens.refresh_token)
+        assert refused.status_code == 401
+        assert refused.json()["error"] == "invalid_client"
+    eventually(lambda: not _living_logins(store, client), within=_PATIENCE_SECONDS)
+
+
 def test_list_of_registered_clients_shows_who_they_say_they_are(
     https: list[httpx.Client], store: KubernetesStore
 ) -> None:
@@ -148,9 +182,32 @@ def test_strangers_write_nothing(
     assert recorded.of_operations == [], str(recorded)
 
 
+def _party(issuer: str, client: Registered, http: httpx.Client) -> RelyingParty:
+    return RelyingParty(http=http, issuer=issuer, client_id=client.id, redirect_uri=CALLBACK)
+
+
 def _is_known(issuer: str, client: Registered, http: httpx.Client) -> bool:
-    party = RelyingParty(http=http, issuer=issuer, client_id=client.id, redirect_uri=CALLBACK)
-    return http.get(party.depart().url).status_code == 200
+    return http.get(_party(issuer, client, http).depart().url).status_code == 200
+
+
+def _sign_in(party: RelyingParty) -> Tokens:
+    """Sign in and allow what the client asks, as people are always asked for these."""
+    attempt = party.depart(scopes=("openid", "offline_access"))
+    form = form_at(party.http, attempt.url)
+    sent = {**form.fields, "login": JANE.email, "password": JANE.password}
+    question = read_form(party.http.post(form.action, data=sent).text)
+    answer = party.http.post(
+        urljoin(attempt.url, question.action), data={**question.fields, "approval": "approve"}
+    )
+    return party.redeem(party.code_of(answer.headers["location"], attempt), attempt)
+
+
+def _living_logins(store: KubernetesStore, client: Registered) -> list[str]:
+    return [
+        grant["metadata"]["name"]
+        for grant in store.grants()
+        if grant["spec"]["clientID"] == client.id and grant["spec"].get("ended") != "true"
+    ]
 
 
 def _everywhere(https: list[httpx.Client], is_so: Callable[[httpx.Client], bool]) -> None:

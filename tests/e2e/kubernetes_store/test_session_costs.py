@@ -9,12 +9,12 @@ import pytest
 
 from storage.kubernetes.resources import SESSION_LABEL
 from tests.kit.registration import METADATA, bearer
-from tests.kit.relying_party import Attempt, Form, RelyingParty
+from tests.kit.relying_party import Attempt, Form, RelyingParty, form_at
 from tests.kit.scene import example_party
 from tests.kit.servers.api_requests import ApiRequest, Recorded
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.kubernetes_store import KubernetesStore
-from tests.kit.sso_replicas import Person, Replica, Scene, form_at, sso_scene
+from tests.kit.sso_replicas import Person, Replica, Scene, sso_scene
 
 pytestmark = pytest.mark.servers
 

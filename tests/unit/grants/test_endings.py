@@ -304,6 +304,27 @@ async def test_the_leader_ends_the_logins_of_a_person_it_hears_of(world: World) 
     assert told.batches == [["grant-1"]]
 
 
+@pytest.mark.covers("R-105")
+async def test_logins_of_a_client_that_was_removed_end_and_its_sessions_go_on(
+    world: World,
+) -> None:
+    now = world.clock()
+    session = begin_session(replace(new_grant("session-1", now), client_id="gone"), None, LIFE)
+    await world.grants.create(session)
+    await world.grants.create(replace(new_grant("grant-1", now), client_id="gone"))
+    await world.grants.create(new_grant("other", now))
+    told = Told()
+    endings = endings_of(world, told)
+    async with working(endings):
+        endings.hear_client_gone("gone")
+        await until(told.news)
+    assert told.batches == [["grant-1", "session-1"]]
+    assert await ended_names(world) == {"grant-1", "session-1"}
+    state = (await world.grants.get("session-1")).record.session_state
+    assert state is not None
+    assert state.ended_at is None
+
+
 async def test_only_the_deletion_of_a_living_login_is_told(world: World) -> None:
     heard: list[str] = []
     ended = EndedGrants(

@@ -93,6 +93,23 @@ async def test_what_is_there_at_the_start_is_known_first(store: Store) -> None:
         assert not live["a"].trusted_peers
 
 
+async def test_only_who_was_removed_is_told_to_be_gone(store: Store) -> None:
+    gone: list[str] = []
+    live = RegisteredClients()
+    follower = RegistrationFollower(store.clients, live, on_gone=gone.append)
+    job = asyncio.create_task(follower.run())
+    await follower.first_list()
+    created = await store.clients.create(record("a"))
+    await store.clients.update(created, lambda _: record("a", client_name="Renamed"))
+    await store.clients.create(record("b"))
+    await store.clients.delete("a")
+    assert await becomes(live, {"b"})
+    job.cancel()
+    with suppress(asyncio.CancelledError):
+        await job
+    assert gone == ["a"]
+
+
 async def test_what_comes_changes_and_goes_is_followed(store: Store) -> None:
     counts: list[int] = []
     live = RegisteredClients(on_count=counts.append)
