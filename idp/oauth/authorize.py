@@ -79,8 +79,11 @@ class AuthorizationRequest:
         return self.hinted_subject in ("", subject) and self.claims.admits(subject)
 
 
-SubjectOfHint = Callable[[str], str]
-"""Returns the subject of an `id_token_hint` of ours, expired or not; raises InvalidRequest."""
+SubjectOfHint = Callable[[str, str], str]
+"""Returns the subject of an `id_token_hint` that we issued to a client (hint, client id).
+
+Expired or not; raises InvalidRequest.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +179,7 @@ def _read_trusted(
     needed = has(response_type, CODE) and needs_pkce(client, demanded_of_all=rules.pkce_for_all)
     if needed and not challenge:
         raise InvalidRequest("This client must use PKCE: send code_challenge with method S256.")
+    _check_openid_parameters(parameters, scope.scopes)
     nonce = parameters.get("nonce") or ""
     check_openid(response_type, openid=OPENID in scope.scopes, nonce=nonce)
     claims = read_claims(parameters.get("claims"), acr_served=rules.acr_served)
@@ -190,7 +194,7 @@ def _read_trusted(
         prompts=prompts,
         max_age=max_age,
         login_hint=(parameters.get("login_hint") or "")[:255],
-        hinted_subject="" if hint is None else rules.subject_of_hint(hint),
+        hinted_subject="" if hint is None else rules.subject_of_hint(hint, client.id),
         connector_id=parameters.get("connector_id") or "",
         response_type=response_type,
         claims=claims,
@@ -211,6 +215,24 @@ def _check_not_offered(parameters: Parameters) -> None:
         raise RequestUriNotSupported("request_uri is not served: send plain parameters.")
     if parameters.get("registration") is not None:
         raise RegistrationNotSupported("registration is not served: register the client first.")
+
+
+# What OIDC Core section 3.1.2.1 adds to a request of OAuth 2.0 and shapes tokens or the login by.
+# Hints for the pages, such as `display`, harm nobody.
+_OF_OPENID = ("acr_values", "claims", "claims_locales", "id_token_hint", "max_age", "nonce")
+
+
+def _check_openid_parameters(parameters: Parameters, scopes: Sequence[str]) -> None:
+    """Refuse what only an ID token could answer where none was asked for (OIDC Core, 3.1.2.1).
+
+    Without the scope openid such a request means nothing, and a client that forgot the scope would
+    wait for a nonce that never comes back.
+    """
+    if OPENID in scopes:
+        return
+    for name in _OF_OPENID:
+        if parameters.get(name) is not None:
+            raise InvalidRequest(f"{name} needs the scope openid: ask for it, or leave {name} out.")
 
 
 def _check_way_back(parameters: Parameters, target: Target, response_type: str) -> None:

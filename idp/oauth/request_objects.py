@@ -110,11 +110,14 @@ def _is_for(aud: object, issuer: str) -> bool:
 
 
 def _text(name: str, value: object) -> str:
-    """Return a member as it would stand in a query (RFC 9101 section 4)."""
+    """Return a member as it would stand in a query (RFC 9101 section 4).
+
+    Strings are JSON strings there, numbers JSON numbers, and only `max_age` is a number.
+    """
     if isinstance(value, str):
         return value
-    if type(value) is int:
+    if type(value) is int and name == "max_age":
         return str(value)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and name in ("claims", "registration"):
         return json.dumps(value, separators=(",", ":"))
     raise InvalidRequestObject(f"The member {name} of the request object is of the wrong kind.")

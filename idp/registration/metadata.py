@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from idp.keys.client_keys import CLIENT_ALGORITHMS, KeySetUnusable, key_set_text
+from idp.oauth.authentication import ACR_VALUES_SUPPORTED
 from idp.oauth.client import PRIVATE_KEY_JWT
 from idp.oauth.errors import (
     InvalidClientMetadata,
@@ -179,7 +180,7 @@ _MEMBERS: Final[Mapping[str, Check]] = {
     "token_endpoint_auth_signing_alg": _CLIENT_ALG,
     "default_max_age": whole_number(_LONGEST_MAX_AGE),
     "require_auth_time": flag,
-    "default_acr_values": list_of(line(_LONGEST_NAME), most=16),
+    "default_acr_values": list_of(one_of(ACR_VALUES_SUPPORTED), most=16),
     "initiate_login_uri": _HTTPS,
     "request_uris": list_of(text_by(check_request_uri)),
     "post_logout_redirect_uris": list_of(text_by(check_logout_redirect_uri)),

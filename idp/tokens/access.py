@@ -83,12 +83,18 @@ class IssuedTokens:
             raise refusal from None
         return replace(_hint_of(claims), is_proven=False)
 
-    def subject_of_hint(self, token: str) -> str:
-        """Return `sub` of an `id_token_hint`, expired or not. Raises InvalidRequest."""
+    def subject_of_hint(self, token: str, client_id: str) -> str:
+        """Return `sub` of a client's `id_token_hint`, expired or not. Raises InvalidRequest.
+
+        It is about the person's session with just this client (OIDC Core section 3.1.2.1): one that
+        found another's ID token learns nothing with it.
+        """
         try:
             claims = self.verifier.verify_hint(token, typ=ID_TOKEN_TYPE, issuer=self.issuer)
         except TokenInvalid:
             raise InvalidRequest("id_token_hint is not an ID token of this provider.") from None
+        if client_id not in _audiences(claims):
+            raise InvalidRequest("id_token_hint was not issued to this client.")
         return str(claims["sub"])
 
 
@@ -135,8 +141,7 @@ class LiveAccessTokens:
 
 
 def _hint_of(claims: Mapping[str, Any]) -> IdTokenHint:
-    aud = claims.get("aud")
-    audiences = tuple(map(str, aud if isinstance(aud, list) else [aud]))
+    audiences = _audiences(claims)
     return IdTokenHint(
         subject=str(claims.get("sub", "")),
         session=str(claims.get(SESSION_CLAIM, "")),
@@ -144,3 +149,8 @@ def _hint_of(claims: Mapping[str, Any]) -> IdTokenHint:
         audiences=audiences,
         is_proven=True,
     )
+
+
+def _audiences(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    aud = claims.get("aud")
+    return tuple(map(str, aud if isinstance(aud, list) else [aud]))

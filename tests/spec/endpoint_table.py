@@ -241,7 +241,8 @@ def _authorization_parameters(good: str) -> dict[str, Mistakes]:
         "response_type": _m(
             REFUSED, REFUSED, PAGE, "303 client unsupported_response_type", REFUSED
         ),
-        "scope": optional("303 client invalid_scope"),
+        # There is a nonce, which needs the scope openid.
+        "scope": _m(REFUSED, REFUSED, PAGE, "303 client invalid_scope", REFUSED),
         "request": optional("303 client invalid_request_object"),
         "request_uri": optional("303 client request_uri_not_supported"),
         "registration": optional("303 client registration_not_supported"),

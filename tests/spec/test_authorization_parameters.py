@@ -39,7 +39,7 @@ TABLE = {
     "redirect_uri": (PAGE, PAGE),
     "response_type": (INVALID, "unsupported_response_type"),
     "response_mode": (LOGIN, INVALID),
-    "scope": (LOGIN, "invalid_scope"),
+    "scope": (INVALID, "invalid_scope"),
     "state": (LOGIN, LOGIN),
     "nonce": (LOGIN, LOGIN),
     "prompt": (LOGIN, INVALID),

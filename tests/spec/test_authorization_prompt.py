@@ -19,6 +19,7 @@ from tests.kit.provider import (
     base_config,
     provider_under_test,
 )
+from tests.kit.sessions import ABOUT_OTHER
 from tests.kit.storage import Faults, FlakyBackend
 
 BOB = "bob@example.com"
@@ -198,6 +199,18 @@ def _forgeries(tokens: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _part(members: dict[str, Any]) -> str:
     return urlsafe_b64encode(json.dumps(members).encode()).rstrip(b"=").decode()
+
+
+@pytest.mark.covers("R-15")
+@pytest.mark.spec("OIDC Core", "3.1.2.1")
+@pytest.mark.parametrize("prompt", [None, "none"])
+def test_a_hint_that_another_client_got_is_refused(
+    provider: ProviderUnderTest, tokens: dict[str, Any], prompt: str | None
+) -> None:
+    request = {**ABOUT_OTHER, "id_token_hint": tokens["id_token"], "prompt": prompt}
+    answer = answer_of(provider.authorize(request))
+    assert answer["error"] == "invalid_request"
+    assert "not issued to this client" in answer["error_description"]
 
 
 @pytest.mark.covers("R-15")

@@ -36,7 +36,8 @@ def claims(token: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "scope",
     ['openid "', "openid\\", "openid\temail", "openid\nemail", "openid\r\n", "öpenid", "openid\0",
-     "openid\x7f", "openid\u00a0email", "日本", "openid " + "a" * 1024, "a " * 600, "<script>\n"],
+     "openid\x7f", "openid\u00a0email", "日本", "openid " + "a" * 1024, "a " * 600, "<script>\n",
+     " ", "openid ", " openid", "openid  email"],
 )  # fmt: skip
 def test_a_scope_that_breaks_the_syntax_is_invalid_scope(
     provider: ProviderUnderTest, scope: str
@@ -64,7 +65,7 @@ def test_a_scope_of_any_size_is_refused_in_no_time(provider: ProviderUnderTest, 
     [
         ("openid", "openid"),
         ("openid email", "openid email"),
-        ("  email   openid ", "email openid"),
+        ("email openid", "email openid"),
         ("openid openid email openid", "openid email"),
         ("openid address phone kubernetes:admin <script>", "openid address phone"),
         ("openid OpenID EMAIL Groups", "openid"),
@@ -84,7 +85,24 @@ def test_unknown_scopes_are_left_out_and_the_answer_says_so(
 def test_without_openid_there_is_no_id_token(
     provider: ProviderUnderTest, scope: str | None
 ) -> None:
-    assert "id_token" not in provider.redeem(provider.code({"scope": scope})).json()
+    request = {"scope": scope, "nonce": None}
+    assert "id_token" not in provider.redeem(provider.code(request)).json()
+
+
+@pytest.mark.covers("R-6")
+@pytest.mark.spec("OIDC Core", "3.1.2.1")
+@pytest.mark.parametrize("scope", [None, "", "email", "offline_access", "unknown", "OPENID"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("nonce", "n"), ("max_age", "5"), ("claims", "{}"), ("id_token_hint", "x"),
+     ("acr_values", "x"), ("claims_locales", "de")],
+)  # fmt: skip
+def test_what_only_an_id_token_could_answer_needs_openid(
+    provider: ProviderUnderTest, scope: str | None, name: str, value: str
+) -> None:
+    response = provider.authorize({"nonce": None, "scope": scope, name: value})
+    assert answer_of(response)["error"] == "invalid_request"
+    assert name in answer_of(response)["error_description"]
 
 
 def test_claims_are_those_of_the_scopes(provider: ProviderUnderTest) -> None:

@@ -188,7 +188,7 @@ def test_kubelogin_may_listen_on_any_port(idp: ProviderUnderTest, redirect_uri: 
 
 @pytest.mark.parametrize(
     "scope",
-    ["openid", "groups openid", "openid openid email", "email openid  groups", " openid "],
+    ["openid", "groups openid", "openid openid email", "email openid groups"],
 )
 def test_scopes_come_in_any_order_and_more_than_once(idp: ProviderUnderTest, scope: str) -> None:
     assert authenticate(idp, kubelogin(idp, scope=scope)["id_token"])

@@ -156,7 +156,9 @@ def test_numbers_and_objects_inside_are_parameters(
     inside = {**GOOD, "max_age": 600, "claims": {"id_token": {"auth_time": None}}, "x": [1, None]}
     assert ask(provider, signer.request_object(inside)).status_code == 200
     for name in ("scope", "max_age", "nonce", "redirect_uri", "state", "prompt", "response_mode"):
-        wrong: list[Any] = [[], ["openid"], True, 1.5, [GOOD]]
+        wrong: list[Any] = [[], ["openid"], True, 1.5, [GOOD], {"a": "b"}]
+        # A number stands only where a number is meant, an object only where an object is.
+        wrong += [] if name == "max_age" else [5]
         for value in wrong:
             text = signer.request_object({**GOOD, name: value})
             assert refusal(provider, text).members["error"] == INVALID

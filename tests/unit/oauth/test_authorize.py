@@ -35,8 +35,8 @@ GOOD = {
 }
 
 
-def subject_of_hint(hint: str) -> str:
-    if hint != "good":
+def subject_of_hint(hint: str, client_id: str) -> str:
+    if hint != "good" or client_id not in CLIENTS:
         raise InvalidRequest("no hint of ours")
     return "alice"
 

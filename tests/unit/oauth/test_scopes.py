@@ -42,7 +42,7 @@ def test_any_text_is_scopes_or_invalid_scope(text: str) -> None:
     try:
         scopes = split_scope(text)
     except InvalidScope:
-        assert not set(text) <= {*LEGAL, " "}
+        assert not set(text) <= {*LEGAL, " "} or "" in text.split(" ")
         return
     assert set("".join(scopes)) <= set(LEGAL)
     assert split_scope(" ".join(scopes)) == scopes
@@ -52,7 +52,8 @@ def test_any_text_is_scopes_or_invalid_scope(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["openid\temail", "openid\nemail", "openid\r", "open\0id", 'open"id', "open\\id", "ópenid",
-     "openid\u00a0email", "openid\u2003email", "openid\x7f", "\ud800", "openid\u200b", "\x1f"],
+     "openid\u00a0email", "openid\u2003email", "openid\x7f", "\ud800", "openid\u200b", "\x1f",
+     " ", "   ", " openid", "openid ", "openid  email"],
 )  # fmt: skip
 def test_characters_that_no_scope_may_have_are_refused(text: str) -> None:
     with pytest.raises(InvalidScope):
@@ -68,7 +69,7 @@ def test_a_scope_of_more_than_a_kilobyte_is_refused() -> None:
 
 
 @pytest.mark.covers("R-6")
-@pytest.mark.parametrize("text", [None, "", " ", "   "])
+@pytest.mark.parametrize("text", [None, ""])
 def test_no_scope_is_no_scope(text: str | None) -> None:
     assert read(text) == ()
 
@@ -78,7 +79,6 @@ def test_no_scope_is_no_scope(text: str | None) -> None:
     ("text", "scopes"),
     [
         ("openid email", ("openid", "email")),
-        (" openid   email ", ("openid", "email")),
         ("email openid email", ("email", "openid")),
         ("openid address phone x y:z", ("openid", "address", "phone")),
         ("OPENID Email", ()),

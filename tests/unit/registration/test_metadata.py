@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from idp.keys.jwks import ALGORITHMS
+from idp.oauth.authentication import ACR_VALUES_SUPPORTED
 from idp.oauth.errors import (
     InvalidClientMetadata,
     InvalidRedirectUri,
@@ -106,7 +107,7 @@ GOOD: list[dict[str, Any]] = [
     {"request_object_signing_alg": "PS256", "jwks": JWKS},
     {"default_max_age": 0},
     {"default_max_age": 3600, "require_auth_time": True},
-    {"default_acr_values": ["pwd", "urn:mace:incommon:iap:silver"]},
+    {"default_acr_values": list(ACR_VALUES_SUPPORTED)},
     {"initiate_login_uri": "https://app.example.com/login?x=y"},
     {"request_uris": ["https://app.example.com/r.jwt#fragment"]},
     {"post_logout_redirect_uris": ["https://app.example.com/out"]},
@@ -193,6 +194,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"require_auth_time": "true"}, "require_auth_time must be true or false."),
     ({"require_auth_time": 1}, "require_auth_time must be true or false."),
     ({"default_acr_values": "pwd"}, "default_acr_values must be an array."),
+    ({"default_acr_values": ["pwd"]}, "default_acr_values (entry 1) is not served; served are "),
     ({"initiate_login_uri": "http://app.example.com/"}, "initiate_login_uri must begin with https"),
     ({"request_uris": ["http://app.example.com/r"]}, "request_uris (entry 1) must begin with"),
     ({"request_uris": "https://app.example.com/r"}, "request_uris must be an array."),

@@ -99,12 +99,16 @@ def test_a_hint_is_an_id_token_expired_or_not(
     ring: KeyRing, doors: IssuedTokens, clock: HandClock
 ) -> None:
     hint = token(ring, "JWT", aud="app")
-    assert doors.subject_of_hint(hint) == "alice"
+    assert doors.subject_of_hint(hint, "app") == "alice"
     clock.turn(timedelta(days=3))
-    assert doors.subject_of_hint(hint) == "alice"
+    assert doors.subject_of_hint(hint, "app") == "alice"
     for wrong in (token(ring, "at+jwt"), token(ring, "logout+jwt"), "x", "", hint + "x"):
         with pytest.raises(InvalidRequest):
-            doors.subject_of_hint(wrong)
+            doors.subject_of_hint(wrong, "app")
+    with pytest.raises(InvalidRequest, match="not issued to this client"):
+        doors.subject_of_hint(hint, "other")
+    shared = token(ring, "JWT", aud=["other", "app"])
+    assert doors.subject_of_hint(shared, "other") == doors.subject_of_hint(shared, "app") == "alice"
 
 
 @pytest.mark.covers("R-45")
