@@ -1,6 +1,7 @@
 """How large a test runs: small in CI, whole by hand with `KUBE_IDP_FULL=1`.
 
-`KUBE_IDP_QUICK=1`, which `make check` sets, tries fewer random examples than `make test` does.
+`KUBE_IDP_QUICK=1`, which `make check` sets, tries fewer random examples than `make test` does, and
+fewer combinations.
 """
 
 import os
@@ -21,4 +22,13 @@ def sized(*, ci: T, full: T) -> T:
 
 def examples(ci: int) -> int:
     """Return how many random examples a property is tried with: a tenth of them in a quick run."""
-    return max(5, ci // 10) if os.environ.get("KUBE_IDP_QUICK") == "1" else ci
+    return max(5, ci // 10) if _is_quick() else ci
+
+
+def in_quick_runs(few: T, *, otherwise: T) -> T:
+    """Return the few cases that a quick run goes through, or all."""
+    return few if _is_quick() else otherwise
+
+
+def _is_quick() -> bool:
+    return os.environ.get("KUBE_IDP_QUICK") == "1"

@@ -24,6 +24,7 @@ from tests.kit.conformance_suite import (
 )
 from tests.kit.provider import Pkce, ProviderUnderTest, provider_under_test
 from tests.kit.registration import bearer
+from tests.kit.sizes import in_quick_runs
 
 SUITE = "OpenID conformance suite"
 TEXTS = {
@@ -44,10 +45,10 @@ def idp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProviderUnderTest]
         yield provider
 
 
-@pytest.fixture(
-    params=[(by, mode) for by in ("static", "dynamic") for mode in ("default", "form_post")],
-    ids="-".join,
-)
+PLANS = [(by, mode) for by in ("static", "dynamic") for mode in ("default", "form_post")]
+
+
+@pytest.fixture(params=in_quick_runs([PLANS[0], PLANS[3]], otherwise=PLANS), ids="-".join)
 def plan(request: pytest.FixtureRequest) -> tuple[str, str]:
     by, mode = request.param
     return by, mode
