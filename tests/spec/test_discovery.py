@@ -151,6 +151,7 @@ def test_the_members_are_exactly_these(idp: ProviderUnderTest) -> None:
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
+        "userinfo_signing_alg_values_supported": ["ES256"],
         "code_challenge_methods_supported": ["S256"],
         "scopes_supported": ["openid", "email", "groups", "profile", "offline_access"],
         "token_endpoint_auth_methods_supported": [

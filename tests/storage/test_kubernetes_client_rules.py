@@ -97,6 +97,7 @@ def test_bad_policies_are_refused_with_the_sentence_of_the_server(
         ({"groupsPrefix": ""}, "spec.groupsPrefix"),
         ({"refreshTokenLifetime": "1h"}, "spec.refreshTokenLifetime"),
         ({"idTokenSignedResponseAlg": "none"}, "spec.idTokenSignedResponseAlg"),
+        ({"userinfoSignedResponseAlg": "none"}, "spec.userinfoSignedResponseAlg"),
         ({"requestObjectSigningAlg": "HS256"}, "spec.requestObjectSigningAlg"),
         ({"tokenEndpointAuthMethod": "client_secret_jwt"}, "spec.tokenEndpointAuthMethod"),
         ({"secretRef": {"name": "s", "previousKey": "a/b"}}, "spec.secretRef.previousKey"),
