@@ -133,7 +133,6 @@ def test_discovery_promises_what_somebody_has(idp: ProviderUnderTest) -> None:
     assert {"address", "phone"} <= set(found["scopes_supported"])
     assert {*PROFILE, *PHONE, *EMAIL, "address"} <= set(found["claims_supported"])
     assert not [name for name in found["claims_supported"] if name.startswith("address.")]
-    assert not [name for name in found if name.startswith("userinfo_signing")]
 
 
 @pytest.mark.covers("R-106")

@@ -32,7 +32,7 @@ class NewerGrant:
     """A grant of a later server: one more field, shown in one more column."""
 
     grant: Grant
-    device: str
+    posture: str
 
     @property
     def name(self) -> str:
@@ -41,14 +41,14 @@ class NewerGrant:
 
 
 def _read_newer(name: str, fields: Fields) -> NewerGrant:
-    device = fields.text("device", "none")
-    return NewerGrant(grant=GRANTS.read(name, fields), device=device)
+    posture = fields.text("posture", "none")
+    return NewerGrant(grant=GRANTS.read(name, fields), posture=posture)
 
 
 NEWER: Kind[NewerGrant] = Kind(
     name=GRANTS.name,
-    columns=lambda record: {**GRANTS.columns(record.grant), "device": record.device},
-    write=lambda record: {**GRANTS.write(record.grant), "device": record.device},
+    columns=lambda record: {**GRANTS.columns(record.grant), "posture": record.posture},
+    write=lambda record: {**GRANTS.write(record.grant), "posture": record.posture},
     read=_read_newer,
 )
 
@@ -86,25 +86,25 @@ def body_of(record: Grant) -> dict[str, Any]:
 
 async def test_what_an_older_server_does_not_know_survives_its_update(harness: Harness) -> None:
     async with harness.open() as backend:
-        await newer(backend).create(NewerGrant(grant=grant(), device="s1"))
+        await newer(backend).create(NewerGrant(grant=grant(), posture="s1"))
         old = await grants(backend).get("g1")
-        assert old.record.unknown == {"device": "s1"}
+        assert old.record.unknown == {"posture": "s1"}
         assert replace(old.record, unknown={}) == grant()
         await grants(backend).update(old, refreshed)
         stored = await newer(backend).get("g1")
-    assert stored.record.device == "s1"
+    assert stored.record.posture == "s1"
     assert stored.record.grant == refreshed(grant())
     # A store whose columns are fixed by a schema may not show a newer one yet.
-    assert stored.columns.get("device", "s1") == "s1"
+    assert stored.columns.get("posture", "s1") == "s1"
 
 
 async def test_a_newer_server_fills_in_what_an_older_one_left_out(harness: Harness) -> None:
     async with harness.open() as backend:
         await grants(backend).create(grant())
         stored = await newer(backend).get("g1")
-        assert stored.record == NewerGrant(grant=grant(), device="none")
-        await newer(backend).update(stored, lambda record: replace(record, device="s2"))
-        assert (await grants(backend).get("g1")).record == grant(unknown={"device": "s2"})
+        assert stored.record == NewerGrant(grant=grant(), posture="none")
+        await newer(backend).update(stored, lambda record: replace(record, posture="s2"))
+        assert (await grants(backend).get("g1")).record == grant(unknown={"posture": "s2"})
 
 
 async def test_unknown_fields_survive_at_every_level(harness: Harness) -> None:
