@@ -2,16 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 
-from connectors.local import LocalUser
 from idp.clock import Clock
-from idp.oauth.standing import UserStanding
-from idp.oauth.subject import subject
 from idp.objects.conditions import WORDS
 from idp.objects.follower import ObjectFollower
 from idp.objects.kinds import ObjectSettings, Rosters, rosters_of
@@ -21,17 +17,13 @@ from idp.objects.reporting import report_refusals
 from idp.objects.roster import Roster
 from idp.objects.secret_maker import MakingPace, SecretMaker
 from idp.objects.secret_shelf import SecretShelf, ShelfPace, want_secrets
+from idp.objects.speech import LocalUserSpeech, Speech, UserStateSpeech
 from idp.objects.status_writer import ObjectRef, StatusWriter, WritingPace
-from idp.objects.user_states import UserState
-from idp.objects.users import USER_ID, is_locked, signed_out_at
-from idp.objects.verdicts import Change, Entry, SecretNeed, State
+from idp.objects.verdicts import Change, SecretNeed, State
 from idp.tasks import Job
 from storage.objects import Leadership, ObjectKind, WrittenObjects
 
 T = TypeVar("T")
-
-Speaks = Callable[[Entry[T]], tuple[str, UserStanding] | None]
-"""Returns of whom an object speaks, by `sub`, and what it says; None for one that says nothing."""
 
 _JUST_NOW = timedelta(minutes=2)
 
@@ -150,13 +142,12 @@ def live_objects(
     def follow(
         roster: Roster[T],
         *adopt: Callable[[Sequence[Change[T]]], None],
-        speaks: Speaks[T] = _of_nobody,
+        speech: Speech[T] | None = None,
     ) -> None:
         def hear(changes: Sequence[Change[T]]) -> None:
             for each in adopt:
                 each(changes)
-            _say(live.standings, roster.kind, speaks, changes)
-            for sub, before in _sign_outs(speaks, changes):
+            for sub, before in () if speech is None else speech.hear(changes):
                 # What was said long ago is in every list of a server that starts.
                 if follower.is_listed or timing.clock() - before < _JUST_NOW:
                     hooks.on_signed_out(sub, before)
@@ -177,10 +168,12 @@ def live_objects(
     follow(
         rosters.users,
         live.users.adopt,
-        speaks=partial(_of_local_user, settings.local_connector_id),
+        speech=LocalUserSpeech(
+            live.standings, connector_id=settings.local_connector_id, clock=timing.clock
+        ),
     )
     follow(rosters.connectors, connectors.adopt, reaches.hear)
-    follow(rosters.states, speaks=_of_user_state)
+    follow(rosters.states, speech=UserStateSpeech(live.standings))
     return live
 
 
@@ -203,58 +196,3 @@ def _answering(
         rosters.connectors, on_change=lambda name: writer.touch(ObjectRef(kind, name))
     )
     return writer, reaches
-
-
-def _of_nobody(_: Entry[Any]) -> None:
-    return None
-
-
-def _of_user_state(entry: Entry[UserState]) -> tuple[str, UserStanding] | None:
-    said = entry.served
-    return None if said is None else (said.sub, said.standing)
-
-
-def _of_local_user(connector_id: str, entry: Entry[LocalUser]) -> tuple[str, UserStanding] | None:
-    """Return whom a user object locks or signs out, also where it can sign nobody in."""
-    standing = _standing(entry)
-    user_id = None if standing == UserStanding() else _user_id(entry)
-    return None if user_id is None else (subject(user_id, connector_id), standing)
-
-
-def _standing(entry: Entry[LocalUser]) -> UserStanding:
-    if is_locked(entry.written):
-        return UserStanding(locked=True)
-    return UserStanding(not_before=signed_out_at(entry.written))
-
-
-def _user_id(entry: Entry[LocalUser]) -> str | None:
-    lost = {rival.claim for rival in entry.rivals}
-    ids = (claim for claim in entry.claims if claim.what == USER_ID and claim not in lost)
-    return next((claim.value for claim in ids), None)
-
-
-def _say(
-    standings: LiveStandings, kind: ObjectKind, speaks: Speaks[T], changes: Sequence[Change[T]]
-) -> None:
-    for change in changes:
-        source = (kind, change.name)
-        said = None if change.new is None else speaks(change.new)
-        if said is None:
-            standings.unsay(source)
-        else:
-            standings.say(source, *said)
-
-
-def _sign_outs(speaks: Speaks[T], changes: Sequence[Change[T]]) -> Iterator[tuple[str, datetime]]:
-    """Yield who was signed out by changes, and before when their logins count no more."""
-    for change in changes:
-        found = _signed_out(speaks, change.new)
-        if found is not None and found != _signed_out(speaks, change.old):
-            yield found
-
-
-def _signed_out(speaks: Speaks[T], entry: Entry[T] | None) -> tuple[str, datetime] | None:
-    said = None if entry is None else speaks(entry)
-    if said is None or said[1].not_before is None:
-        return None
-    return said[0], said[1].not_before

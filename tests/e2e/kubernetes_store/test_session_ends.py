@@ -130,6 +130,7 @@ def _delete_person(it: SignedIn) -> None:
         pytest.param(_log_out_by_command, id="command"),
         pytest.param(_log_out_by_annotation, id="annotation"),
         pytest.param(_lock, id="locked"),
+        pytest.param(_delete_person, id="deleted"),
         pytest.param(_delete_session, id="session deleted"),
     ],
 )
@@ -139,12 +140,6 @@ def test_what_ends_for_a_person_is_dead_everywhere_within_a_second(
     end(signed_in)
 
     _everywhere(signed_in, _is_dead)
-
-
-def test_person_that_is_deleted_gets_nothing_more_anywhere(signed_in: SignedIn) -> None:
-    _delete_person(signed_in)
-
-    _everywhere(signed_in, _is_known_no_more)
 
 
 def test_what_a_client_gives_up_is_dead_and_the_session_goes_on(signed_in: SignedIn) -> None:
@@ -214,14 +209,6 @@ def _example_is_dead(replica: Replica, it: SignedIn) -> bool:
         replica.example.userinfo(it.example.access_token).status_code == 401
         and replica.example.introspect(it.example.access_token).json() == {"active": False}
         and replica.example.introspect(it.example.refresh_token).json() == {"active": False}
-        and _cannot_renew(replica.example, it.example)
-    )
-
-
-def _is_known_no_more(replica: Replica, it: SignedIn) -> bool:
-    return (
-        _asks_for_a_sign_in(replica, replica.shop)
-        and _cannot_renew(replica.shop, it.shop)
         and _cannot_renew(replica.example, it.example)
     )
 

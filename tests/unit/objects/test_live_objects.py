@@ -412,6 +412,39 @@ async def test_who_lost_an_id_cannot_lock_its_owner_out(world: World) -> None:
         assert len(live.standings) == 0
 
 
+async def test_whoever_has_no_object_any_more_is_signed_out_for_good(world: World) -> None:
+    sub = subject("alice", "local")
+    world.store.apply("local-users", "alice", {**USER, "locked": True})
+    async with world.running() as live:
+        world.store.delete("local-users", "alice")
+        gone = UserStanding(not_before=world.clock())
+        await soon(lambda: live.standings.get(sub) == gone)
+        world.clock.turn(60)
+        world.store.apply("local-users", "alice", USER)
+        await soon(lambda: world.counted.counts["local-users"]["ready"] == 1)
+        assert live.standings[sub] == gone
+        assert world.counted.signed_out == [(sub, gone.not_before)]
+
+
+async def test_an_object_that_speaks_of_somebody_else_now_signs_out_whom_it_spoke_of(
+    world: World,
+) -> None:
+    world.store.apply("local-users", "alice", USER)
+    async with world.running() as live:
+        world.store.apply("local-users", "alice", {**USER, "userID": "other"})
+        await soon(lambda: subject("alice", "local") in live.standings)
+        assert subject("other", "local") not in live.standings
+
+
+async def test_who_lost_an_id_signs_its_owner_out_by_no_deletion(world: World) -> None:
+    world.store.apply("local-users", "mallory", {**USER, "email": "m@x.org", "userID": "root"})
+    async with world.running() as live:
+        world.store.delete("local-users", "mallory")
+        await soon(lambda: world.counted.counts["local-users"]["conflict"] == 0)
+        assert len(live.standings) == 0
+    assert world.counted.signed_out == []
+
+
 async def test_states_of_users_are_joined_and_forgotten(world: World) -> None:
     sub = subject("7", "ldap")
     spec = {"connector": "ldap", "userID": "7"}
