@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := idp connectors storage tests bench examples
 
-# Tests with servers of their own that bear company; end to end nobody else may take the processor.
-BESIDE := tests/storage tests/charts tests/connectors tests/unit
+# Here promises are kept to the second, over several processes: nobody else may take the processor.
+ALONE := tests/storage tests/e2e/kubernetes_store
+SLOWEST := --durations=25 --durations-min=5
 
 # Modules that were compiled once start faster, each provider of the tests included.
 unexport PYTHONDONTWRITEBYTECODE
@@ -49,11 +50,11 @@ test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, 
 
 test: test-setup lint types contracts ## everything, with real servers
 	$(BIN)/pytest -q -n auto --dist worksteal -m "not servers"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m servers $(BESIDE)
-	$(BIN)/pytest -q -m servers $(BESIDE:%=--ignore=%)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m servers $(SLOWEST) $(ALONE:%=--ignore=%)
+	$(BIN)/pytest -q -m servers $(SLOWEST) $(ALONE)
 
 faults: test-setup ## races, outages and masses at full size, with figures; an hour
-	KUBE_IDP_FULL=1 KUBE_IDP_RACES=500 $(BIN)/pytest -q -s -m servers tests/e2e/kubernetes_store
+	KUBE_IDP_FULL=1 KUBE_IDP_RACES=500 $(BIN)/pytest -q -s -m servers $(ALONE) tests/e2e/test_kubectl_refresh.py
 
 fuzz: $(READY) ## half a million odd requests to a running provider; half an hour
 	KUBE_IDP_FULL=1 $(BIN)/pytest -q -s tests/fuzz

@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from storage.base import Backend, NotFound
+from tests.kit.sizes import sized
 from tests.storage.contract.watching import begun, take
 from tests.storage.harness import Harness, Opener, generation, grant, grants
 from tests.storage.workers import increment, race_to_create, race_to_delete, write_until_killed
@@ -127,4 +128,4 @@ async def test_nothing_acknowledged_is_lost_when_writers_are_killed(harness: Har
 @pytest.mark.servers
 @pytest.mark.covers("I-5")
 async def test_nothing_acknowledged_is_lost_when_many_writers_are_killed(harness: Harness) -> None:
-    await kill_writers(harness, rounds=30, writes=100)
+    await kill_writers(harness, rounds=sized(ci=8, full=30), writes=100)
