@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CODE := idp connectors storage tests bench examples
 
-# Here promises are kept to the second, over several processes: nobody else may take the processor.
-ALONE := tests/storage tests/e2e/kubernetes_store
+# Here promises are kept to the second, over several processes: not beside browsers, which take the
+# whole processor.
+PROMISES := tests/storage tests/e2e/kubernetes_store
 SLOWEST := --durations=25 --durations-min=5
 
 # Modules that were compiled once start faster, each provider of the tests included.
@@ -50,11 +51,11 @@ test-setup: $(READY) ## install what the tests need: API server, etcd, kubectl, 
 
 test: test-setup lint types contracts ## everything, with real servers
 	$(BIN)/pytest -q -n auto --dist worksteal -m "not servers"
-	$(BIN)/pytest -q -n 2 --dist loadfile -m servers $(SLOWEST) $(ALONE:%=--ignore=%)
-	$(BIN)/pytest -q -m servers $(SLOWEST) $(ALONE)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m servers $(SLOWEST) $(PROMISES:%=--ignore=%)
+	$(BIN)/pytest -q -n 2 --dist loadfile -m servers $(SLOWEST) $(PROMISES)
 
 faults: test-setup ## races, outages and masses at full size, with figures; an hour
-	KUBE_IDP_FULL=1 KUBE_IDP_RACES=500 $(BIN)/pytest -q -s -m servers $(ALONE) tests/e2e/test_kubectl_refresh.py
+	KUBE_IDP_FULL=1 KUBE_IDP_RACES=500 $(BIN)/pytest -q -s -m servers $(PROMISES) tests/e2e/test_kubectl_refresh.py
 
 fuzz: $(READY) ## half a million odd requests to a running provider; half an hour
 	KUBE_IDP_FULL=1 $(BIN)/pytest -q -s tests/fuzz
