@@ -88,6 +88,8 @@ class Camera:
 
     def take(self, name: str) -> None:
         """Photograph the page, which must fit into the window and be free of faults."""
+        # Elements are there before their style is: without it everything is wider.
+        self.page.wait_for_load_state("load")
         width = self.page.viewport_size["width"] if self.page.viewport_size else 0
         assert self.page.evaluate("document.documentElement.scrollWidth") <= width, name
         assert self.page.title(), name
