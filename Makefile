@@ -31,7 +31,7 @@ run: $(READY) ## a provider with a demo user and an example application to sign 
 
 # Fewer random examples than `make test` tries.
 check: export KUBE_IDP_QUICK := 1
-check: lint types contracts unit ## everything that needs no server, under a minute
+check: lint types contracts unit ## everything that needs no server
 
 lint: $(READY)
 	$(BIN)/ruff check $(CODE)
