@@ -5,19 +5,22 @@ ends it, at every replica within a second. The first login of a browser with sin
 those with it that came of it.
 """
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
-from idp.commands.console import FAILED, OK, CommandFailed, CommandUnusable, Console
+from idp.commands.console import OK, CommandFailed, CommandUnusable, Console
+from idp.commands.documents import Listing, each_ended, removed
 from idp.commands.targets import Store, Target, open_store
 from storage.base import Document, NotFound
-from storage.collection import is_name
 from storage.kinds import GRANTS
 
-_HEADINGS = ("NAME", "USER", "CLIENT", "CONNECTOR", "LAST USED", "EXPIRES")
-_COLUMNS = ("user", "client", "connector", "last_used", "expires")
+_LISTING = Listing(
+    name="name",
+    headings=("NAME", "USER", "CLIENT", "CONNECTOR", "LAST USED", "EXPIRES"),
+    columns=("user", "client", "connector", "last_used", "expires"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,28 +46,20 @@ async def scan(console: Console, target: Target, chosen: Chosen, *, style: str) 
     """Print the sessions, as a table or in `style` "json". Those that have ended are left out."""
     async with open_store(target, console) as store:
         found = await _found(store, chosen)
-    if style == "json":
-        console.say(json.dumps([_as_json(document) for document in found], indent=2))
-    elif found:
-        console.show(_HEADINGS, map(_row, found))
-    else:
-        console.complain(f"There is no session{chosen} in {store.where}.")
+    nothing = f"There is no session{chosen} in {store.where}."
+    _LISTING.show(console, found, style=style, nothing=nothing)
     return OK
 
 
 async def revoke(console: Console, target: Target, names: Sequence[str]) -> int:
     """End the sessions of these names. Fails if one is not there, after ending the others."""
-    status = OK
     async with open_store(target, console) as store:
-        for name in dict.fromkeys(names):
-            if await _ended(store, name):
-                console.say(f"revoked {name}")
-            else:
-                console.complain(
-                    f"There is no session `{name}` in {store.where}. `idp session list` shows them"
-                )
-                status = FAILED
-    return status
+
+        def missing(name: str) -> str:
+            return f"There is no session `{name}` in {store.where}. `idp session list` shows them"
+
+        end = partial(_ended, store)
+        return await each_ended(console, names, end, done="revoked", missing=missing)
 
 
 async def revoke_chosen(console: Console, target: Target, chosen: Chosen, *, agreed: str) -> int:
@@ -102,16 +97,13 @@ async def _found(store: Store, chosen: Chosen) -> list[Document]:
 
 
 def _row_order(document: Document) -> tuple[str, ...]:
-    return tuple(document.columns.get(key, "") for key in (*_COLUMNS[:3], "last_used"))
+    by = ("user", "client", "connector", "last_used")
+    return tuple(document.columns.get(key, "") for key in by)
 
 
 async def _ended(store: Store, name: str) -> bool:
     """End a session; return whether there was one."""
-    if not is_name(name):
-        return False
-    try:
-        await store.backend.remove(GRANTS.name, name)
-    except NotFound:
+    if not await removed(store, GRANTS.name, name):
         return False
     await _end_followers(store, name)
     return True
@@ -133,7 +125,7 @@ def _ask(console: Console, found: Sequence[Document]) -> None:
         raise CommandUnusable(
             f"This ends {_counted(found)}. Nobody is at the terminal to agree: say --yes"
         )
-    console.show(_HEADINGS, map(_row, found))
+    _LISTING.table(console, found)
     console.complain(f"End {_counted(found)}? Type yes:")
     if console.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise CommandFailed("Nothing was revoked.")
@@ -141,11 +133,3 @@ def _ask(console: Console, found: Sequence[Document]) -> None:
 
 def _counted(found: Sequence[Document]) -> str:
     return f"{len(found)} session{'s' if len(found) > 1 else ''}"
-
-
-def _row(document: Document) -> list[str]:
-    return [document.name, *(document.columns.get(key, "") for key in _COLUMNS)]
-
-
-def _as_json(document: Document) -> dict[str, str]:
-    return {"name": document.name, **{key: document.columns.get(key, "") for key in _COLUMNS}}
