@@ -13,7 +13,6 @@ Clients hear of all that was ended here: commands and kubectl cannot tell them.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -25,7 +24,7 @@ from idp.oauth.subject import parse_subject
 from idp.tokens.refresh import end_grant
 from idp.tokens.session import end_session
 from storage.base import Change, NotFound, StorageError, Unreadable
-from storage.collection import Collection, log_unreadable
+from storage.collection import Collection, Stored, log_unreadable
 from storage.persons import person_key
 from storage.records import Grant
 
@@ -48,24 +47,16 @@ _AT_ONCE = 2
 """Lists of grants that are asked for at a time; each costs the API server a look at all of them."""
 
 
-async def end_members(
+def end_members(
     grants: Collection[Grant], session: str, clock: Clock, *, keep_for: timedelta
 ) -> AsyncIterator[Grant]:
     """Mark the grants of a session as ended, and yield those that were alive.
 
     Raises StorageUnavailable; then it has to be done again.
     """
-    async for stored in grants.scan({"session": session}):
-        record = stored.record
-        if record.session != session or record.ended_at is not None:
-            continue
-        now = clock()
-        try:
-            after = await grants.update(stored, partial(end_grant, now=now, keep_for=keep_for))
-        except NotFound:
-            continue
-        if after.record.ended_at == now:
-            yield record
+    found = grants.scan({"session": session})
+    members = (each async for each in found if each.record.session == session)
+    return _end_each(grants, members, clock, keep_for)
 
 
 async def end_logins(
@@ -98,7 +89,7 @@ async def end_logins(
             yield record
 
 
-async def end_client(
+def end_client(
     grants: Collection[Grant], client_id: str, clock: Clock, *, keep_for: timedelta
 ) -> AsyncIterator[Grant]:
     """Mark all logins of a client as ended, and yield those that were alive.
@@ -106,14 +97,28 @@ async def end_client(
     The sessions that began with one go on: people may be signed in elsewhere by them. Raises
     StorageUnavailable; then it has to be done again.
     """
-    async for stored in grants.scan({"client": client_id}):
-        record = stored.record
-        if record.client_id != client_id or record.ended_at is not None:
+    found = grants.scan({"client": client_id})
+    logins = (each async for each in found if each.record.client_id == client_id)
+    return _end_each(grants, logins, clock, keep_for)
+
+
+async def _end_each(
+    grants: Collection[Grant],
+    found: AsyncIterator[Stored[Grant]],
+    clock: Clock,
+    keep_for: timedelta,
+) -> AsyncIterator[Grant]:
+    """Mark grants as ended; yield, as they were, those that nobody else ended meanwhile."""
+    async for stored in found:
+        if stored.record.ended_at is not None:
             continue
-        change = partial(end_grant, now=clock(), keep_for=keep_for)
-        with suppress(NotFound):
-            await grants.update(stored, change)
-            yield record
+        now = clock()
+        try:
+            after = await grants.update(stored, partial(end_grant, now=now, keep_for=keep_for))
+        except NotFound:
+            continue
+        if after.record.ended_at == now:
+            yield stored.record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,31 +176,29 @@ class Endings:
                 group.create_task((await self._waiting.get())())
 
     async def _finish(self, session: str) -> None:
-        for seconds in LOOK_AFTER_SECONDS:
-            await self.sleep(seconds)
-            if self.leads():
-                members = end_members(self.grants, session, self.clock, keep_for=self.keep_for)
-                await self._end(members, self._deleted.pop(session, []))
-                return
-        self._deleted.pop(session, None)
+        leads = await self._comes_to_lead(LOOK_AFTER_SECONDS)
+        deleted = self._deleted.pop(session, [])
+        if leads:
+            members = end_members(self.grants, session, self.clock, keep_for=self.keep_for)
+            await self._end(members, deleted)
 
     async def _finish_person(self, sub: str, before: datetime) -> None:
-        for seconds in GONE_AFTER_SECONDS:
-            await self.sleep(seconds)
-            if self.leads():
-                await self._end(
-                    end_logins(self.grants, sub, self.clock, before=before, keep_for=self.keep_for)
-                )
-                return
+        if await self._comes_to_lead(GONE_AFTER_SECONDS):
+            await self._end(
+                end_logins(self.grants, sub, self.clock, before=before, keep_for=self.keep_for)
+            )
 
     async def _finish_client(self, client_id: str) -> None:
-        for seconds in GONE_AFTER_SECONDS:
+        if await self._comes_to_lead(GONE_AFTER_SECONDS):
+            await self._end(end_client(self.grants, client_id, self.clock, keep_for=self.keep_for))
+
+    async def _comes_to_lead(self, after: Sequence[float]) -> bool:
+        """Wait for so many seconds, one number after the other, until this replica leads then."""
+        for seconds in after:
             await self.sleep(seconds)
             if self.leads():
-                await self._end(
-                    end_client(self.grants, client_id, self.clock, keep_for=self.keep_for)
-                )
-                return
+                return True
+        return False
 
     async def _tell_deleted(self, session: str) -> None:
         await self.sleep(GATHER_SECONDS)
