@@ -17,7 +17,7 @@ from idp.objects.reporting import report_refusals
 from idp.objects.roster import Roster
 from idp.objects.secret_maker import MakingPace, SecretMaker
 from idp.objects.secret_shelf import SecretShelf, ShelfPace, want_secrets
-from idp.objects.speech import LocalUserSpeech, Speech, UserStateSpeech
+from idp.objects.standings import StandingsOf, StandingsOfStates, StandingsOfUsers
 from idp.objects.status_writer import ObjectRef, StatusWriter, WritingPace
 from idp.objects.verdicts import Change, SecretNeed, State
 from idp.tasks import Job
@@ -142,12 +142,12 @@ def live_objects(
     def follow(
         roster: Roster[T],
         *adopt: Callable[[Sequence[Change[T]]], None],
-        speech: Speech[T] | None = None,
+        standings: StandingsOf[T] | None = None,
     ) -> None:
         def hear(changes: Sequence[Change[T]]) -> None:
             for each in adopt:
                 each(changes)
-            for sub, before in () if speech is None else speech.hear(changes):
+            for sub, before in () if standings is None else standings.hear(changes):
                 # What was said long ago is in every list of a server that starts.
                 if follower.is_listed or timing.clock() - before < _JUST_NOW:
                     hooks.on_signed_out(sub, before)
@@ -168,12 +168,12 @@ def live_objects(
     follow(
         rosters.users,
         live.users.adopt,
-        speech=LocalUserSpeech(
+        standings=StandingsOfUsers(
             live.standings, connector_id=settings.local_connector_id, clock=timing.clock
         ),
     )
     follow(rosters.connectors, connectors.adopt, reaches.hear)
-    follow(rosters.states, speech=UserStateSpeech(live.standings))
+    follow(rosters.states, standings=StandingsOfStates(live.standings))
     return live
 
 

@@ -30,11 +30,8 @@ def says_something(spec: Mapping[str, Any]) -> bool:
     Most hold no more than what somebody allowed applications, which is read when it is needed:
     memory must not grow with everybody who ever gave a consent.
     """
-    who = (spec.get("connector"), spec.get("userID"))
-    if not all(isinstance(each, str) and each for each in who):
-        return True
-    locked, not_before = spec.get("locked"), spec.get("notBefore")
-    return not ((locked is None or locked is False) and (not_before is None or not_before == ""))
+    judged = _judge(spec)
+    return judged.value is None or judged.value.standing != UserStanding()
 
 
 def judge_user_state(written: WrittenObject) -> Judged[UserState]:
@@ -43,7 +40,11 @@ def judge_user_state(written: WrittenObject) -> Judged[UserState]:
     If it is clear who is meant and not what is said, the person is locked out until it is: a
     mistyped lock must not let anybody in. Then there are both, a value and problems.
     """
-    spec = SpecReader(written.spec)
+    return _judge(written.spec)
+
+
+def _judge(members: Mapping[str, Any]) -> Judged[UserState]:
+    spec = SpecReader(members)
     connector_id = spec.needed("connector", str, "the id of the connector that knows the person")
     user_id = spec.needed("userID", str, "the id by which the connector knows the person")
     if spec.problems:

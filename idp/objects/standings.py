@@ -19,7 +19,7 @@ _Said = tuple[str, UserStanding]
 """Of whom something is said, by `sub`, and what."""
 
 
-class Speech(Protocol[T]):
+class StandingsOf(Protocol[T]):
     """Passes on what objects of a kind say of people."""
 
     def hear(self, changes: Sequence[Change[T]]) -> Iterator[tuple[str, datetime]]:
@@ -27,7 +27,7 @@ class Speech(Protocol[T]):
         ...
 
 
-class UserStateSpeech:
+class StandingsOfStates:
     """Passes on what a `UserState` says, for as long as it is there."""
 
     def __init__(self, standings: LiveStandings) -> None:
@@ -41,7 +41,7 @@ class UserStateSpeech:
             yield from _sign_out(said, _of_state(change.old))
 
 
-class LocalUserSpeech:
+class StandingsOfUsers:
     """Passes on what a `LocalUser` says, also one that is not fit to sign anybody in.
 
     Whoever has no object any more is signed out at that instant: nothing of theirs counts, and
