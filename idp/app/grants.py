@@ -1,9 +1,7 @@
 """Puts together what clients ask with what they were granted: tokens, revocation, introspection."""
 
 from idp.app.core import Core
-from idp.app.values import (
-    refresh_policy,
-)
+from idp.app.values import refresh_policy
 from idp.grants.authorization_code import AuthorizationCodeGrant
 from idp.grants.base import GrantHandler, LoginRules
 from idp.grants.client_assertions import ClientAssertions

@@ -5,16 +5,8 @@ from collections.abc import Callable
 from starlette.requests import Request
 
 from idp.app.core import Core
-from idp.app.sessions import (
-    SessionParts,
-    account_selection,
-    single_sign_on,
-)
-from idp.app.values import (
-    origin_of,
-    refresh_policy,
-    step_policy,
-)
+from idp.app.sessions import SessionParts, account_selection, single_sign_on
+from idp.app.values import origin_of, refresh_policy, step_policy
 from idp.keys.client_signatures import ClientSignatures
 from idp.keys.handles import Handles
 from idp.login.finish import LoginFinisher
@@ -128,7 +120,7 @@ def authorize_endpoint(
         renderer=renderer,
         new_name=lambda: core.outside.random(16).hex(),
         single_sign_on=known,
-        selection=account_selection(core, known, login),
+        selection=None if known is None else account_selection(core, known, login),
     )
 
 

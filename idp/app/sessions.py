@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from idp.app.core import Core
-from idp.app.values import LEEWAY, account_page_client, refresh_policy, session_policy
+from idp.app.values import LEEWAY, account_address, refresh_policy, session_policy
 from idp.grants.account import Account
 from idp.grants.ended import EndedGrants
 from idp.grants.endings import Endings
@@ -88,7 +88,7 @@ def _account(core: Core, ended: EndedGrants) -> Account:
             clients=core.clients,
             standings=core.standings,
             policy=refresh_policy(settings),
-            page=account_page_client(settings).id,
+            page=account_address(settings),
         ),
         clock=clock,
         audit=core.audit,
@@ -111,12 +111,8 @@ def single_sign_on(
     )
 
 
-def account_selection(
-    core: Core, known: SingleSignOn | None, login: LoginEndpoint
-) -> AccountSelection | None:
-    """Return what asks people as whom to go on, None where sessions are off."""
-    if known is None:
-        return None
+def account_selection(core: Core, known: SingleSignOn, login: LoginEndpoint) -> AccountSelection:
+    """Return what asks people as whom to go on."""
     return AccountSelection(
         origin=login.origin,
         base_path=core.base_path,
@@ -190,9 +186,6 @@ def session_endpoints(
     if parts is None or known is None:
         return None
     states, origin = login.form.states, login.origin
-    selection = account_selection(core, known, login)
-    if selection is None:
-        return None
     departure = Departure(
         issuer=core.settings.issuer,
         base_path=core.base_path,
@@ -213,7 +206,7 @@ def session_endpoints(
         logout_confirmation=LogoutConfirmation(
             origin=origin, base_path=core.base_path, states=states, departure=departure
         ),
-        select_account=selection,
+        select_account=account_selection(core, known, login),
         account=AccountPage(
             parts=account,
             faces=AccountFaces(clients=core.clients, connectors=core.connectors),
@@ -225,11 +218,10 @@ def session_endpoints(
 def _account_parts(
     core: Core, parts: SessionParts, departure: Departure, states: LoginStates
 ) -> AccountParts:
-    settings, clock = core.settings, core.outside.clock
+    clock = core.outside.clock
     return AccountParts(
         base_path=core.base_path,
-        issuer=settings.issuer,
-        client_id=account_page_client(settings).id,
+        address=account_address(core.settings),
         states=states,
         departure=departure,
         account=parts.account,

@@ -60,13 +60,18 @@ def _client_of(said: StaticClient) -> Client:
     return said.said_of(client)
 
 
+def account_address(settings: Settings) -> str:
+    """Return the address of the page where people see what is theirs."""
+    return f"{settings.issuer}/account"
+
+
 def account_page_client(settings: Settings) -> Client:
     """Return the client under which people sign in to their account page.
 
     It gets nothing: no answer to it carries a code or a token, and it has no way to prove who it
     is to the token endpoint. Its id is its address, which no other client would have.
     """
-    url = f"{settings.issuer}/account"
+    url = account_address(settings)
     return Client(
         id=url,
         name="Your account",

@@ -20,15 +20,8 @@ from idp.app.grants import (
 )
 from idp.app.login import authorize_endpoint, login_endpoint, request_objects_of
 from idp.app.registration import registration_endpoints
-from idp.app.sessions import (
-    session_endpoints,
-    session_parts,
-)
-from idp.app.values import (
-    cors_of,
-    host_check,
-    source_reader,
-)
+from idp.app.sessions import session_endpoints, session_parts
+from idp.app.values import account_address, cors_of, host_check, source_reader
 from idp.grants.ended import EndedGrants
 from idp.grants.logout_notices import LogoutNotices
 from idp.grants.lookup import GrantLookup
@@ -192,7 +185,7 @@ def _home(settings: Settings, renderer: Renderer) -> Callable[[Request], Awaitab
     page = renderer.pages.home(
         issuer=settings.issuer,
         discovery_url=settings.issuer + "/.well-known/openid-configuration",
-        account_url=settings.issuer + "/account" if settings.sessions.enabled else None,
+        account_url=account_address(settings) if settings.sessions.enabled else None,
     )
 
     async def home(_: Request) -> Response:

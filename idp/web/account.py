@@ -14,7 +14,6 @@ from starlette.responses import RedirectResponse, Response
 
 from idp.clock import Clock
 from idp.grants.account import Account, NotTheirs
-from idp.grants.logout_notices import settled
 from idp.login.consents import Consents
 from idp.login.state import LoginStates, OtherBrowser, StateBroken, StateExpired
 from idp.login.throttle import Throttle, Throttled
@@ -25,7 +24,7 @@ from idp.web.account_face import AccountFaces
 from idp.web.answers import NO_STORE
 from idp.web.errors import AccountBusy, AccountFormStale, NotSignedIn
 from idp.web.forms import read_page_form, read_query
-from idp.web.logout import WAIT_SECONDS, Departure
+from idp.web.logout import Departure
 from idp.web.origin import check_same_origin
 from idp.web.single_sign_on import Presented
 from storage.persons import person_key
@@ -43,24 +42,18 @@ _NOTES: Mapping[str, str] = {
 class AccountParts:
     """What showing the page and ending something on it have in common.
 
-    `client_id` is under what people sign in to the page. Both cost the store a list, so `throttle`
-    lets each person have so many.
+    `address` is that of the page, and with it the id of the client under which people sign in to
+    it. Both cost the store a list, so `throttle` lets each person have so many.
     """
 
     base_path: str
-    issuer: str
-    client_id: str
+    address: str
     states: LoginStates
     departure: Departure
     account: Account
     consents: Consents
     throttle: Throttle
     clock: Clock
-
-    @property
-    def path(self) -> str:
-        """Return the path of the page."""
-        return f"{self.base_path}/account"
 
     async def presented(self, request: Request) -> Presented | None:
         """Return the session of a browser. Raises StorageUnavailable and SealUnknown."""
@@ -81,7 +74,9 @@ class AccountParts:
     def back(self, word: str = "") -> Response:
         """Return what leads to the page, which says what was done."""
         query = f"?{urlencode({'done': word})}" if word else ""
-        return RedirectResponse(self.path + query, status_code=303, headers=NO_STORE)
+        return RedirectResponse(
+            self.departure.account_path + query, status_code=303, headers=NO_STORE
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +104,8 @@ class AccountPage:
 
     def _sign_in(self) -> Response:
         query = {
-            "client_id": self.parts.client_id,
-            "redirect_uri": self.parts.issuer + "/account",
+            "client_id": self.parts.address,
+            "redirect_uri": self.parts.address,
             "response_type": NONE,
             "scope": OPENID,
         }
@@ -129,7 +124,7 @@ class AccountPage:
         renderer = parts.departure.renderer
         page = renderer.pages.account(
             face,
-            action=parts.path,
+            action=parts.departure.account_path,
             state=parts.states.seal_account(session.name, browser=presented.arrived.browser.id),
             note=_NOTES.get(asked.get("done", ""), ""),
         )
@@ -166,9 +161,9 @@ class AccountForm:
 
     async def _presented(self, request: Request, sealed: str) -> Presented:
         """Return the session that the form is of. Raises AccountFormStale."""
-        browser = self.parts.departure.single_sign_on.browsers.read(request)
+        browsers = self.parts.departure.single_sign_on.browsers
         try:
-            name = self.parts.states.open_account(sealed, browser=browser.id if browser else None)
+            name = self.parts.states.open_account(sealed, browser=browsers.id_of(request))
         except (StateBroken, StateExpired, OtherBrowser):
             raise AccountFormStale from None
         presented = await self.parts.presented(request)
@@ -188,7 +183,7 @@ class AccountForm:
                 return ""
         except NotTheirs:
             return "gone"
-        await settled(self.parts.departure.notices.send(ended), within=WAIT_SECONDS)
+        await self.parts.departure.tell(ended)
         return "ended"
 
     async def _everywhere(self, presented: Presented) -> Response:

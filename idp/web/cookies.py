@@ -60,6 +60,11 @@ class BrowserCookies:
         browser_id, *tags = value.split(".")
         return Browser(browser_id, tuple(tags))
 
+    def id_of(self, request: Request) -> str | None:
+        """Return the id of the browser of a request, None where it has no cookie of ours."""
+        browser = self.read(request)
+        return None if browser is None else browser.id
+
     def fresh(self) -> Browser:
         """Return a browser that was not here before."""
         return Browser(urlsafe_b64encode(self.random(16)).rstrip(b"=").decode("ascii"))

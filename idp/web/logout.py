@@ -40,17 +40,26 @@ class Departure:
     notices: LogoutNotices
     renderer: Renderer
 
+    @property
+    def account_path(self) -> str:
+        """Return the path of the page where people see where they are signed in."""
+        return f"{self.base_path}/account"
+
     async def leave(self, presented: Presented, asked: LogoutRequest, *, by: str) -> Response:
         """End a session and return where the browser goes then. Raises StorageUnavailable."""
         ended = await self.sign_out.session(presented.stored, by=by)
-        await settled(self.notices.send(ended), within=WAIT_SECONDS)
+        await self.tell(ended)
         return self.gone(asked, self._frames(ended))
 
     async def left_everywhere(self, ended: Sequence[Grant], *, session: str) -> Response:
         """Return the answer to somebody of whom everything was ended, their `session` too."""
-        await settled(self.notices.send(ended), within=WAIT_SECONDS)
+        await self.tell(ended)
         frames = self._frames([grant for grant in ended if grant.session == session])
         return self.gone(LogoutRequest(), frames, reach="everywhere")
+
+    async def tell(self, ended: Sequence[Grant]) -> None:
+        """Tell the clients of what ended, and wait a moment for them to have heard."""
+        await settled(self.notices.send(ended), within=WAIT_SECONDS)
 
     def gone(
         self, asked: LogoutRequest, frames: Sequence[str] = (), *, reach: Reach = "browser"
@@ -68,7 +77,7 @@ class Departure:
                 continue_url=location,
                 client_name=client.name if client is not None else "",
                 frames=frames,
-                account_url=f"{self.base_path}/account",
+                account_url=self.account_path,
                 reach=reach,
             )
             response = self.renderer.answers.html(page, frames=tuple(frames))
@@ -133,7 +142,7 @@ class LogoutEndpoint:
             username=presented.username,
             client_name=client.name if client is not None else "",
             action=f"{self.base_path}/logout/confirm",
-            account_url=f"{self.base_path}/account",
+            account_url=self.departure.account_path,
             state=self.states.seal_logout(
                 asked, browser=presented.arrived.browser.id, session=presented.session.name
             ),
@@ -156,9 +165,8 @@ class LogoutConfirmation:
         check_same_origin(request, self.origin)
         fields = await read_page_form(request)
         single_sign_on = self.departure.single_sign_on
-        browser = single_sign_on.browsers.read(request)
         asked, session = self.states.open_logout(
-            fields.get("state", ""), browser=browser.id if browser else None
+            fields.get("state", ""), browser=single_sign_on.browsers.id_of(request)
         )
         presented = await single_sign_on.presented(request)
         if presented is None:
@@ -170,7 +178,7 @@ class LogoutConfirmation:
             return await self.departure.leave(presented, asked, by="person")
         renderer = self.departure.renderer
         page = renderer.pages.still_signed_in(
-            username=presented.username, account_url=f"{self.base_path}/account"
+            username=presented.username, account_url=self.departure.account_path
         )
         return renderer.html(page)
 

@@ -65,9 +65,8 @@ class AccountSelection:
         """
         check_same_origin(request, self.origin)
         fields = await read_page_form(request)
-        browser = self.single_sign_on.browsers.read(request)
         choice = self.states.open_choice(
-            fields.get("state", ""), browser=browser.id if browser else None
+            fields.get("state", ""), browser=self.single_sign_on.browsers.id_of(request)
         )
         if fields.get("account") != "current":
             return self._onward(choice, instead=prompt.LOGIN)

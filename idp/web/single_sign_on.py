@@ -69,11 +69,11 @@ class SingleSignOn:
     async def presented(self, request: Request) -> Presented | None:
         """Return the session of a browser. Raises StorageUnavailable and SealUnknown."""
         browser = self.browsers.read(request)
-        reference = self.cookies.read(request, browser)
-        stored = await self.keeper.find(reference)
-        if browser is None or reference is None or stored is None:
+        if browser is None:
             return None
-        return Presented(self.ending.arrived(request, browser), stored)
+        arrived = self.ending.arrived(request, browser)
+        stored = await self.keeper.find(arrived.reference)
+        return None if stored is None else Presented(arrived, stored)
 
     def suits(self, presented: Presented, request: AuthorizationRequest) -> bool:
         """Return whether the session may be used for a request instead of another sign-in."""
