@@ -12,6 +12,7 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubernetes_store import KubernetesStore
 from tests.kit.servers.replicas import Replicas
+from tests.kit.sso_replicas import Person, Scene, sso_scene
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +49,19 @@ def application(provider: IdpProcess) -> Iterator[RelyingParty]:
     """Yield a client with a secret."""
     with provider.client() as http:
         yield example_party(http, provider.issuer)
+
+
+@pytest.fixture(scope="module")
+def scene(
+    ca: CertificateAuthority, store: KubernetesStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Scene]:
+    """Yield three replicas with sessions."""
+    with sso_scene(tmp_path_factory.mktemp("replicas"), ca=ca, store=store) as running:
+        yield running
+
+
+@pytest.fixture
+def person(scene: Scene) -> Iterator[Person]:
+    """Yield somebody who is signed in nowhere yet."""
+    with scene.person() as person:
+        yield person

@@ -51,12 +51,6 @@ def scene(
         yield running
 
 
-@pytest.fixture
-def person(scene: Scene) -> Iterator[Person]:
-    with scene.person() as person:
-        yield person
-
-
 @pytest.fixture(scope="module")
 def idp(store: KubernetesStore, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """Return somebody who may sign people out, and reaches no provider and no application."""

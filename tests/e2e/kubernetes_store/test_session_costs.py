@@ -12,28 +12,12 @@ from tests.kit.registration import METADATA, bearer
 from tests.kit.relying_party import Attempt, Form, RelyingParty, form_at
 from tests.kit.scene import example_party
 from tests.kit.servers.api_requests import ApiRequest, Recorded
-from tests.kit.servers.certificates import CertificateAuthority
-from tests.kit.servers.kubernetes_store import KubernetesStore
-from tests.kit.sso_replicas import Person, Replica, Scene, sso_scene
+from tests.kit.sso_replicas import Person, Replica, Scene
 
 pytestmark = pytest.mark.servers
 
 _REPEATED = 20
 """Often enough to see that what comes now and then does not come of these."""
-
-
-@pytest.fixture(scope="module")
-def scene(
-    ca: CertificateAuthority, store: KubernetesStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
-    with sso_scene(tmp_path_factory.mktemp("replicas"), ca=ca, store=store) as running:
-        yield running
-
-
-@pytest.fixture
-def person(scene: Scene) -> Iterator[Person]:
-    with scene.person() as person:
-        yield person
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from storage.kubernetes.resources import SESSION_LABEL
 from tests.kit.command_line import Person as CommandLine
 from tests.kit.command_line import person_with
 from tests.kit.relying_party import RelyingParty, Tokens
-from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.kubernetes_store import KubernetesStore
 from tests.kit.sso_replicas import (
     Person,
@@ -21,7 +20,6 @@ from tests.kit.sso_replicas import (
     Scene,
     local_user,
     shop_client,
-    sso_scene,
 )
 from tests.kit.together import together
 from tests.kit.waiting import eventually
@@ -29,14 +27,6 @@ from tests.kit.waiting import eventually
 pytestmark = [pytest.mark.servers, pytest.mark.covers("I-3")]
 
 _LIVE_SECONDS = 1.0
-
-
-@pytest.fixture(scope="module")
-def scene(
-    ca: CertificateAuthority, store: KubernetesStore, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Scene]:
-    with sso_scene(tmp_path_factory.mktemp("replicas"), ca=ca, store=store) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

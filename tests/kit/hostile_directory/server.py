@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from types import TracebackType
 from typing import Literal, Self, TypeVar
 
 from tests.kit.directory_tree import Attributes
@@ -143,12 +142,7 @@ class HostileDirectory:
         self.listen()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.refuse()
 
     def _accept(self, listener: socket.socket) -> None:

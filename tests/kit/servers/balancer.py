@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Self
 
 from tests.kit.servers.loop_thread import LoopThread
@@ -33,12 +32,7 @@ class Balancer:
         self._loop.call(self._listen())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._loop is not None:
             self._loop.call(self._stop())
             self._loop.close()

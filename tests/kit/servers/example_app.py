@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import httpx
@@ -45,12 +44,7 @@ class ExampleApp:
         self._process.wait_until(self._is_served, within=_START_SECONDS)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.stop(within=_STOP_SECONDS)
 
