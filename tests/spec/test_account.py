@@ -142,11 +142,11 @@ def test_signing_in_there_gives_nothing_to_anybody(world: World, desk: Browser) 
 def test_a_refused_sign_in_is_told_and_not_tried_again_for_ever(
     world: World, desk: Browser
 ) -> None:
-    for query in ("?error=access_denied&error_description=Call+555", f"?iss={ISSUER}"):
+    for query in ("?error=access_denied&error_description=Call+555-0100", f"?iss={ISSUER}"):
         response = account(desk, query)
         assert response.status_code == 403
         assert "You did not sign in" in response.text
-        assert "555" not in response.text
+        assert "555-0100" not in response.text
 
 
 def test_every_session_is_shown_with_what_each_client_got(world: World, desk: Browser) -> None:
