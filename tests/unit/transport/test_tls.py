@@ -27,6 +27,7 @@ from idp.clock import system_clock
 from idp.transport.tls import ServerTls, TlsSettings, TlsUnusable, follow_files
 from tests.kit.http_server import EchoApp, RunningServer, read_answer, read_to_end, serving
 from tests.kit.servers.certificates import CertificateAuthority
+from tests.kit.waiting import soon
 
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
@@ -163,18 +164,21 @@ def test_bad_new_pair_keeps_the_old_and_says_so_once(
         key = served.directory / "tls.key"
         good = key.read_text()
         key.write_text("-----BEGIN PRIVATE KEY-----\nnonsense\n-----END PRIVATE KEY-----\n")
-        await asyncio.sleep(0.3)
+        await soon(lambda: heard)
+        await asyncio.sleep(0.2)
         assert await asyncio.to_thread(serial_served, served) == before
         key.write_text(good)
-        await asyncio.sleep(0.3)
-        served.authority.issue(served.directory)
-        await asyncio.sleep(0.3)
+        await soon(lambda: heard[-1] == "loaded")
+        known = served.tls.expires_at
+        served.authority.issue(served.directory, days=2)
+        await soon(lambda: served.tls.expires_at != known and heard[-1] == "loaded")
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await following
 
     with caplog.at_level(logging.INFO):
         asyncio.run(main())
+    # A file that is written is seen before it is whole at times.
     assert heard[0] == "refused"
     assert heard[-1] == "loaded"
     assert serial_served(served) != before
@@ -204,7 +208,7 @@ def test_idle_handshake_is_cut(served: Served) -> None:
     began = time.monotonic()
     with served.server.connect() as sock:
         assert read_to_end(sock) == b""
-    assert 0.4 < time.monotonic() - began < 1.5
+    assert 0.4 < time.monotonic() - began < 3
 
 
 @pytest.mark.covers("R-80")
