@@ -12,11 +12,18 @@ from typing import Any
 import pytest
 import yaml
 
-from storage.kubernetes.access import Access, AccessUnusable, from_kube_config, in_cluster
+from storage.kubernetes.access import (
+    Access,
+    AccessUnusable,
+    Credentials,
+    from_kube_config,
+    in_cluster,
+)
 from storage.kubernetes.api import open_api_server
 from storage.kubernetes.errors import Forbidden, Unavailable
 from tests.kit.fake_api_server import FakeApiServer, Says
 from tests.kit.servers.certificates import CertificateAuthority
+from tests.kit.waiting import soon
 
 pytestmark = pytest.mark.anyio
 
@@ -221,12 +228,21 @@ async def test_a_token_is_read_again_in_time_without_being_refused(tmp_path: Pat
     async with FakeApiServer(tls=server_context(ca, tmp_path / "tls")) as server:
         server.put(PATH, {"metadata": {"name": "a"}})
         access = await pod(tmp_path / "sa", server, ca)
-        api = open_api_server(replace(access, reread_seconds=0.05))
+        looks: list[str] = []
+
+        def read() -> Credentials:
+            looks.append("")
+            found = access.read()
+            looks.append(found.authorization)
+            return found
+
+        api = open_api_server(replace(access, read=read, reread_seconds=0.05))
         await api.call("GET", PATH)
         (tmp_path / "sa" / "token").write_text("secret-2")
-        await asyncio.sleep(0.3)
+        await soon(lambda: "Bearer secret-2" in looks)
         (tmp_path / "sa" / "token").write_text("")  # half written: the old one stays
-        await asyncio.sleep(0.1)
+        looks.clear()
+        await soon(lambda: looks.count("") > 2)
         await api.call("GET", PATH)
         assert [token for _, _, token in server.seen] == ["Bearer secret-1", "Bearer secret-2"]
         await api.close()

@@ -95,7 +95,7 @@ async def test_a_server_that_only_fails_is_given_up_soon() -> None:
         server.choose = lambda _: Says(503, "etcd is away")
         began_at = time.monotonic()
         error = await refused(api, "PUT")
-        assert time.monotonic() - began_at < 1.5
+        assert time.monotonic() - began_at < 2.5
         assert "etcd is away" in str(error)
         assert error.status == 503
         assert server.count("PUT") == 8
@@ -110,7 +110,7 @@ async def test_an_outage_costs_requests_little_and_its_end_is_noticed_at_once() 
         began_at = time.monotonic()
         for _ in range(100):
             await refused(api)
-        assert time.monotonic() - began_at < 0.5
+        assert time.monotonic() - began_at < 5  # a hundred that tried would take a minute
         await server.start()
         await asyncio.sleep(0.55)
         await asyncio.gather(*(api.call("GET", f"{GRANTS}/a") for _ in range(20)))
@@ -171,9 +171,10 @@ async def test_a_slow_server_is_given_up_by_all_who_wait_and_sees_at_most_32_wri
 async def test_a_short_wait_is_honoured_once() -> None:
     async with opened() as (server, api):
         server.faults.append(Says(429, headers={"Retry-After": "1"}))
-        began_at = time.monotonic()
-        await api.call("GET", f"{GRANTS}/a")
-        assert 1 <= time.monotonic() - began_at < 1.5
+        began_at, tries = time.monotonic(), Tries()
+        await api.call("GET", f"{GRANTS}/a", tries=tries)
+        assert 1 <= time.monotonic() - began_at < CALL_SECONDS
+        assert tries.made == 2
         server.faults.extend([Says(429, headers={"Retry-After": "0"})] * 2)
         assert (await refused(api)).retry_after == 0
 
@@ -185,7 +186,7 @@ async def test_a_long_wait_is_passed_on() -> None:
             server.faults.append(Says(429, headers=header))
             began_at = time.monotonic()
             assert (await refused(api)).retry_after == pytest.approx(asked)
-            assert time.monotonic() - began_at < 0.5
+            assert time.monotonic() - began_at < 2  # the longest wait that is honoured
 
 
 @pytest.mark.servers
@@ -312,7 +313,7 @@ async def test_a_json_patch_is_not_repeated_when_it_may_have_been_done() -> None
 
 async def test_a_closed_door_ends_what_is_under_way() -> None:
     async with opened() as (server, api):
-        server.choose = lambda _: Waits(2)
+        server.choose = lambda _: Waits(20)
         calls = [asyncio.ensure_future(refused(api)) for _ in range(3)]
         await asyncio.sleep(0.05)
         began_at = time.monotonic()
@@ -320,7 +321,7 @@ async def test_a_closed_door_ends_what_is_under_way() -> None:
         await asyncio.gather(*calls)
         with pytest.raises(StorageUnavailable, match="closed"):
             await api.call("GET", f"{GRANTS}/a")
-        assert time.monotonic() - began_at < 0.5
+        assert time.monotonic() - began_at < 2  # and not at their deadline
 
 
 def test_each_event_loop_has_connections_of_its_own_and_leaves_none_open() -> None:

@@ -115,7 +115,7 @@ async def test_a_silent_watch_is_dead() -> None:
         began_at = time.monotonic()
         with pytest.raises(Unavailable):
             await watched(api, silence=0.3)
-        assert 0.25 < time.monotonic() - began_at < 1
+        assert 0.25 < time.monotonic() - began_at < 5
     assert SILENCE_SECONDS == 60
 
 
