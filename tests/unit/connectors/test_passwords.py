@@ -111,7 +111,9 @@ def test_a_refused_password_costs_what_a_wrong_one_does(password: str) -> None:
             verify(typed, hashed)
         return time.thread_time() - started
 
-    assert seconds(password) > seconds("wrong") / 2
+    # The best of several: a collection of garbage may come in between, and costs as much.
+    wrong = min(seconds("wrong") for _ in range(3))
+    assert min(seconds(password) for _ in range(3)) > wrong / 2
 
 
 @pytest.mark.parametrize(
@@ -237,10 +239,13 @@ def test_whoever_stops_waiting_leaves_the_queue() -> None:
 
 
 def test_whoever_stops_waiting_for_a_running_check_still_takes_its_place() -> None:
+    # A second of work: it must have begun, and not be done, when somebody else comes.
+    slow = SLOW_ENOUGH_TO_PILE_UP.replace("t=6", "t=20")
+
     async def impatient() -> None:
         hasher = PasswordHasher(running=1, waiting=0)
-        running = asyncio.ensure_future(hasher.verify("password", SLOW_ENOUGH_TO_PILE_UP))
-        await asyncio.sleep(0.02)
+        running = asyncio.ensure_future(hasher.verify("password", slow))
+        await asyncio.sleep(0.1)
         running.cancel()
         with pytest.raises(ConnectorUnavailable):
             await hasher.verify("password", cheap_hash("password"))
@@ -261,8 +266,9 @@ def test_checks_run_in_threads_of_the_hasher_only() -> None:
     async def busy(hasher: PasswordHasher) -> set[str]:
         tries = [hasher.verify("password", cheap_hash("password")) for _ in range(20)]
         await asyncio.gather(*tries)
-        return {thread.name for thread in threading.enumerate()}
+        return {thread.name for thread in threading.enumerate() if thread not in before}
 
+    before = threading.enumerate()
     hasher = PasswordHasher(running=2, waiting=20)
     names = {name for name in asyncio.run(busy(hasher)) if name.startswith("password")}
     assert 1 <= len(names) <= 2
