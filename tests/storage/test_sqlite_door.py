@@ -83,18 +83,18 @@ async def test_a_lock_that_is_released_in_time_is_waited_for(path: Path) -> None
 
 async def test_a_stuck_thread_is_unavailable_in_time(path: Path) -> None:
     """As when the disk does not answer: the thread hangs in the kernel."""
-    door = Door(DatabaseFile(path=path), deadline=0.3)
+    door = Door(DatabaseFile(path=path), deadline=1)
     hanging = threading.Event()
 
     def hang(db: sqlite3.Connection) -> None:
-        hanging.wait(10)
+        hanging.wait(30)
 
     def write(db: sqlite3.Connection) -> None:
         db.execute("CREATE TABLE landed (x)")
 
     began = time.monotonic()
     results = await asyncio.gather(door.ask(hang), door.ask(write), return_exceptions=True)
-    assert 0.3 < time.monotonic() - began < 0.8
+    assert 1 <= time.monotonic() - began < 5
     assert [type(result) for result in results] == [StorageUnavailable] * 2
     hanging.set()
     count = "SELECT count(*) FROM sqlite_master WHERE name = 'landed'"

@@ -109,7 +109,7 @@ class World:
         jobs = BackgroundJobs(live.jobs)
         jobs.start()
         try:
-            await asyncio.wait_for(live.first_list(), 2)
+            await asyncio.wait_for(live.first_list(), 10)
             yield live
         finally:
             await jobs.stop()
@@ -198,7 +198,7 @@ async def test_it_is_not_complete_before_every_list_and_every_secret(world: Worl
         assert not live.is_complete()
         assert dict(live.clients) == {"static": STATIC}
         world.store.come_back()
-        await asyncio.wait_for(live.first_list(), 1)
+        await asyncio.wait_for(live.first_list(), 10)
     finally:
         await jobs.stop()
 
@@ -265,7 +265,7 @@ async def test_a_secret_that_is_forbidden_for_a_moment_stays_good(world: World) 
         world.store.forbidden.add("s")
         await a_moment()
         assert "app" in live.clients
-        await soon(lambda: "app" not in live.clients, within=3)
+        await soon(lambda: "app" not in live.clients, within=10)
         world.store.forbidden.clear()
         await soon(lambda: "app" in live.clients)
 
