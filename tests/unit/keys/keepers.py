@@ -60,7 +60,7 @@ class Replica:
         self.shop = shop
         self.pace = pace
         self.rings: Collection[KeyRing] = Collection(
-            backend=FlakyBackend(shop.backend, self.faults),
+            backend=FlakyBackend(shop.backend, self.faults, spared=()),
             kind=KEY_RINGS,
             sealer=sealing,
             issuer="https://idp.example.com",

@@ -93,7 +93,7 @@ class Replica:
         self.sealing = sealing
         self.progress: list[ResealProgress] = []
         self.slept: list[float] = []
-        backend = FlakyBackend(MemoryBackend(shop.store), self.faults)
+        backend = FlakyBackend(MemoryBackend(shop.store), self.faults, spared=())
         self.grants: Collection[Grant] = Collection(
             backend=backend, kind=GRANTS, sealer=sealing, issuer=ISSUER
         )
