@@ -51,6 +51,16 @@ def idp() -> Iterator[ProviderUnderTest]:
         yield provider
 
 
+@pytest.fixture
+def untouched() -> Iterator[tuple[ProviderUnderTest, Faults]]:
+    """A provider that removed nobody: what such a client has is looked for a second later."""
+    faults = Faults()
+    with provider_under_test(
+        config(), wrap_backend=lambda backend: FlakyBackend(backend, faults)
+    ) as provider:
+        yield provider, faults
+
+
 @pytest.fixture(autouse=True)
 def no_faults() -> Iterator[None]:
     yield
@@ -247,14 +257,17 @@ def test_a_removed_client_and_all_that_it_has_are_gone_at_once(idp: ProviderUnde
 @pytest.mark.spec("OIDC Dynamic Client Registration", "4.2")
 @pytest.mark.spec("RFC 7592", "2")
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_only_its_own_token_opens_a_registration(idp: ProviderUnderTest, method: str) -> None:
-    FAULTS.calls.clear()
+def test_only_its_own_token_opens_a_registration(
+    untouched: tuple[ProviderUnderTest, Faults], method: str
+) -> None:
+    idp, faults = untouched
+    faults.calls.clear()
     client, other = register(idp), register(idp)
     # What follows the store has looked at both.
-    assert eventually(lambda: FAULTS.calls["read"] == 2)
+    assert eventually(lambda: faults.calls["read"] == 2)
     own = str(client.answer["registration_access_token"])
     body = {"client_id": client.id, "redirect_uris": ["https://evil.example/"]}
-    FAULTS.calls.clear()
+    faults.calls.clear()
     bare = manage(idp, method, client, json=body, headers={})
     assert bare.status_code == 401
     assert bare.headers["www-authenticate"] == f'Bearer realm="{ISSUER}"'
@@ -266,7 +279,7 @@ def test_only_its_own_token_opens_a_registration(idp: ProviderUnderTest, method:
     basic = idp.browser.request(method, client.path, json=body, auth=client.credentials)
     assert basic.status_code == 401
     # The hash of the right one is in memory: a wrong one asks no store.
-    assert {verb: calls for verb, calls in FAULTS.calls.items() if verb != "expired"} == {}
+    assert {verb: calls for verb, calls in faults.calls.items() if verb != "expired"} == {}
     assert manage(idp, "GET", client).json()["redirect_uris"] == [CALLBACK]
 
 
