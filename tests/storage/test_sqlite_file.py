@@ -1,6 +1,7 @@
 """The SQLite file: how it is made, what is refused, how an older one is brought up to date."""
 # ruff: noqa: ASYNC240 -- the tests' own files; nothing else runs in their loop
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -8,17 +9,21 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from storage.base import Document, NotFound, StorageUnavailable
 from storage.sqlite import SqliteBackend
+from storage.sqlite.backend import PAGE
 from storage.sqlite.door import Door
 from storage.sqlite.schema import KEPT_CHANGES, STEPS, DatabaseFile
 from tests.storage.harness import grant, grants, refreshed
+
+T = TypeVar("T")
 
 pytestmark = pytest.mark.anyio
 
@@ -102,6 +107,7 @@ import asyncio, os, sys
 from pathlib import Path
 from storage.base import StorageUnavailable
 from storage.sqlite import SqliteBackend
+from storage.sqlite.backend import PAGE
 os.setgid(65534); os.setuid(65534)
 try:
     asyncio.run(SqliteBackend.open(Path(sys.argv[1])))
@@ -252,3 +258,27 @@ async def test_odd_values_put_in_by_hand_harm_only_themselves(path: Path) -> Non
         "good"
     ]
     await backend.close()
+
+
+async def test_documents_of_others_stay_in_the_file_when_a_column_selects(path: Path) -> None:
+    door = CountingDoor(DatabaseFile(path=path))
+    backend = SqliteBackend(door)
+    for number in range(2 * PAGE):
+        columns = {"person": f"person {number}"}
+        await backend.create("grants", Document(name=f"g{number}", columns=columns, sealed="s"))
+    before = door.visits
+    found = [document.name async for document in backend.scan("grants", {"person": "person 300"})]
+    assert found == ["g300"]
+    assert door.visits == before + 1
+    await backend.close()
+
+
+class CountingDoor(Door):
+    """A door that counts how often it is gone through."""
+
+    visits = 0
+
+    def ask(self, work: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+        """Count."""
+        self.visits += 1
+        return super().ask(work)
