@@ -21,20 +21,26 @@ class ServerFailed(Exception):
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on.
+    """Return a port of 127.0.0.1 that nobody listens on, and that nobody else is given.
 
     It lies below the range of outgoing connections, so that nobody takes it while a server that
-    owns it is restarted.
+    owns it is restarted. As long as this process lives no other call returns it, in no test process
+    of this machine: the UDP port of the same number, which nobody needs, is kept as a sign of that.
     """
     while True:
         port = 20_000 + secrets.randbelow(12_000)
+        sign = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                sign.bind(("127.0.0.1", port))
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                sign.close()
                 continue
-            return port
+        # Never closed: the kernel does that when the process ends.
+        sign.detach()
+        return port
 
 
 class Process:
