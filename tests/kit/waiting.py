@@ -1,21 +1,73 @@
 """Waiting for something that happens by itself, and no longer than it may take."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
+from typing import Self
 
 _PACE_SECONDS = 0.02
 _SHORT_SECONDS = 0.002
+_BEAT_SECONDS = 0.05
+
+
+class Stopwatch:
+    """Counts seconds in which the machine let its processes run; starts when it is entered.
+
+    Promises in seconds are made for a machine that is not overrun. A thread sleeps for moments all
+    the while; by how much it wakes too late, the processes that a test waits for are late as well,
+    and that is not counted. On a machine with nothing else to do these are seconds of the clock:
+    who keeps a promise too late because it sleeps, or waits for a lock, is late here too.
+    """
+
+    def __init__(self) -> None:
+        """Stand still until it is entered."""
+        self._began = 0.0
+        self._asleep_at = 0.0
+        self._held_up = 0.0
+        self._left = threading.Event()
+        self._beats = threading.Thread(target=self._beat, daemon=True)
+
+    @property
+    def seconds(self) -> float:
+        """Return how many there were so far."""
+        now = time.monotonic()
+        return now - self._began - self._held_up - self._late(now)
+
+    def __enter__(self) -> Self:
+        self._began = self._asleep_at = time.monotonic()
+        self._beats.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._left.set()
+        self._beats.join()
+
+    def _beat(self) -> None:
+        while not self._left.wait(_BEAT_SECONDS):
+            now = time.monotonic()
+            self._held_up += self._late(now)
+            self._asleep_at = now
+
+    def _late(self, now: float) -> float:
+        return max(0.0, now - self._asleep_at - _BEAT_SECONDS)
 
 
 def eventually(is_so: Callable[[], bool], *, within: float) -> float:
-    """Return after how many seconds it is so; raises TimeoutError after `within`."""
+    """Return after how many seconds it is so; raises TimeoutError after `within`.
+
+    What counts is when it was asked, not when the answer was here: it was true of some moment
+    between. Seconds are those of a `Stopwatch`.
+    """
     began = time.monotonic()
-    while not is_so():
-        if time.monotonic() - began > within:
-            raise TimeoutError(f"not so after {within} s")
-        time.sleep(_PACE_SECONDS)
-    return time.monotonic() - began
+    with Stopwatch() as watch:
+        while True:
+            asked_at = watch.seconds
+            if is_so():
+                return time.monotonic() - began
+            if asked_at > within:
+                raise TimeoutError(f"not so after {within} s")
+            time.sleep(_PACE_SECONDS)
 
 
 async def soon(is_so: Callable[[], object], *, within: float = 5.0) -> None:
