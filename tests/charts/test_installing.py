@@ -14,6 +14,7 @@ from tests.kit.install.binaries import Binaries
 from tests.kit.servers.chart_role import MINIMAL, account_kubeconfig, install_chart_role
 from tests.kit.servers.helm import CHART, Helm
 from tests.kit.servers.kube_api_server import KubeApiServer
+from tests.kit.servers.rbac import wait_for_rules
 
 pytestmark = pytest.mark.servers
 
@@ -35,8 +36,12 @@ def installed(kube: KubeApiServer, cluster_helm: Helm) -> Iterator[KubeApiServer
     answer = cluster_helm("install", "kube-idp", CHART, "-n", NAMESPACE, values=MINIMAL)
     answer.check()
     assert "PodSecurity" not in answer.stderr
-    crds = ("crd", "--all", "--timeout=30s", "--for=condition=Established")
+    crds = ("crd", "--all", "--timeout=50s", "--for=condition=Established")
     kube.kubectl("wait", *crds).check()
+    role: dict[str, Any] = kube.kubectl(
+        "-n", NAMESPACE, "get", "role", "kube-idp", "-o", "json"
+    ).document()
+    wait_for_rules(kube, namespace=NAMESPACE, account="kube-idp", rules=role["rules"])
     yield kube
     cluster_helm("uninstall", "kube-idp", "-n", NAMESPACE, "--ignore-not-found").check()
 

@@ -20,10 +20,10 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubernetes_store import (
     KubernetesStore,
-    Rule,
     install_crds,
     kubernetes_store,
 )
+from tests.kit.servers.rbac import Rule
 from tests.kit.servers.trust import authentication_config, wait_until_trusted
 from tests.kit.stores import SqliteStore, Store
 

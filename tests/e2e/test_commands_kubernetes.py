@@ -18,7 +18,8 @@ from tests.kit.scene import JANE, OMAR, Account, kubernetes_party, provider_conf
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
-from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
+from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
+from tests.kit.servers.rbac import Rule
 
 pytestmark = pytest.mark.servers
 

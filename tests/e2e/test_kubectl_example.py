@@ -14,6 +14,7 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import bearer_user
 from tests.kit.servers.process import free_port
+from tests.kit.servers.rbac import pods_listed_by_file
 from tests.kit.servers.trust import wait_until_trusted
 
 pytestmark = pytest.mark.servers
@@ -50,12 +51,12 @@ def test_files_fit_together(
     kube.restart(authentication_config=config)
     token = party.sign_in(_USER, _PASSWORD).id_token
     wait_until_trusted(kube, lambda: token)
-    kube.kubectl("apply", "-f", str(_EXAMPLE / "rbac.yaml")).check()
     jane = kube.write_kubeconfig(tmp_path / "jane", user=bearer_user(token))
 
-    whoami = kube.kubectl("auth", "whoami", kubeconfig=jane).check()
-    pods = kube.kubectl("get", "pods", kubeconfig=jane)
-    secrets = kube.kubectl("get", "secrets", kubeconfig=jane)
+    with pods_listed_by_file(kube, _EXAMPLE / "rbac.yaml", "idp:developers"):
+        whoami = kube.kubectl("auth", "whoami", kubeconfig=jane).check()
+        pods = kube.kubectl("get", "pods", kubeconfig=jane)
+        secrets = kube.kubectl("get", "secrets", kubeconfig=jane)
 
     assert "idp:jane@example.com" in whoami
     assert "[idp:developers idp:on-call system:authenticated]" in whoami

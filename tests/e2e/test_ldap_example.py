@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +19,8 @@ from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import bearer_user
-from tests.kit.servers.kubernetes_store import KubernetesStore
+from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
+from tests.kit.servers.rbac import Rule, pods_listed_by_file
 from tests.kit.servers.slapd import Slapd
 from tests.kit.servers.trust import wait_until_trusted
 
@@ -37,14 +38,16 @@ def slapd(ca: CertificateAuthority, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="module")
-def store(new_store: Callable[[], KubernetesStore]) -> KubernetesStore:
-    store = new_store()
+def store(
+    kube_with_crds: KubeApiServer,
+    rules: Sequence[Rule],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> KubernetesStore:
     names = _read("values.yaml")["rbac"]["secretNames"]
     # What the chart renders for `rbac.secretNames`; tests/charts show that it does.
     rule = {"apiGroups": [""], "resources": ["secrets"], "resourceNames": names, "verbs": ["get"]}
-    patch = json.dumps([{"op": "add", "path": "/rules/-", "value": rule}])
-    store.kubectl("patch", "role", "idp", "--type=json", f"--patch={patch}").check()
-    return store
+    directory = tmp_path_factory.mktemp("store")
+    return kubernetes_store(kube_with_crds, directory=directory, rules=[*rules, rule])
 
 
 @pytest.fixture(scope="module")
@@ -88,10 +91,8 @@ def cluster(
     config["jwt"][0]["issuer"] |= {"url": party.issuer, "certificateAuthority": ca.pem}
     kube.restart(authentication_config=config)
     wait_until_trusted(kube, lambda: party.sign_in(ALICE.uid, ALICE.password).id_token)
-    granted = str(_EXAMPLE / "rbac.yaml")
-    kube.kubectl("apply", "-f", granted).check()
-    yield kube
-    kube.kubectl("delete", "-f", granted).check()
+    with pods_listed_by_file(kube, _EXAMPLE / "rbac.yaml", "ldap:backend"):
+        yield kube
 
 
 def test_people_of_the_directory_are_who_the_readme_says_and_may_what_it_says(

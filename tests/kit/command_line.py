@@ -9,7 +9,8 @@ from pathlib import Path
 
 from tests.kit.servers.chart_role import account_kubeconfig
 from tests.kit.servers.kubectl import Answer
-from tests.kit.servers.kubernetes_store import KubernetesStore, Rule
+from tests.kit.servers.kubernetes_store import KubernetesStore
+from tests.kit.servers.rbac import Rule, wait_for_rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def person_with(store: KubernetesStore, name: str, rules: Sequence[Rule], home: 
         {**role, "kind": "Role", "rules": [dict(rule) for rule in rules]},
         {**role, "kind": "RoleBinding", "subjects": [subject], "roleRef": reference},
     )
+    wait_for_rules(store.kube, namespace=store.namespace, account=name, rules=rules)
     kubeconfig = account_kubeconfig(
         store.kube, home / f"{name}.kubeconfig", namespace=store.namespace, account=name
     )

@@ -16,6 +16,7 @@ from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.etcd import Etcd
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import bearer_user
+from tests.kit.servers.rbac import wait_for_rules
 from tests.storage.definitions import (
     HASH,
     Definitions,
@@ -394,5 +395,6 @@ def account(
     who = f"--serviceaccount=default:{name}"
     definitions.kubectl("create", "serviceaccount", name)
     definitions.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", who)
+    wait_for_rules(definitions.kube, namespace="default", account=name, rules=rules)
     token = definitions.kubectl("create", "token", name).strip()
     return definitions.kube.write_kubeconfig(directory / name, user=bearer_user(token))

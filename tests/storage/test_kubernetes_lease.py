@@ -20,7 +20,8 @@ from storage.kubernetes.api import ApiServer, open_api_server
 from storage.kubernetes.lease import KubernetesLeadership
 from storage.kubernetes.lease_object import LeaseObject
 from tests.kit.servers.kube_api_server import KubeApiServer
-from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
+from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
+from tests.kit.servers.rbac import Rule
 
 pytestmark = [pytest.mark.servers, pytest.mark.anyio]
 

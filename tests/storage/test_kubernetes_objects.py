@@ -33,7 +33,8 @@ from storage.objects import (
 from tests.kit.servers.fault_proxy import FaultProxy
 from tests.kit.servers.faults import LosesAnswers, Refuses
 from tests.kit.servers.kube_api_server import KubeApiServer
-from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
+from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
+from tests.kit.servers.rbac import Rule
 
 pytestmark = [pytest.mark.servers, pytest.mark.anyio, pytest.mark.usefixtures("crds")]
 

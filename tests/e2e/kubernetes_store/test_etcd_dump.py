@@ -34,10 +34,10 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubernetes_store import (
     KubernetesStore,
-    Rule,
     install_crds,
     kubernetes_store,
 )
+from tests.kit.servers.rbac import Rule
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300), pytest.mark.covers("R-88", "R-89")]
 

@@ -27,8 +27,9 @@ from tests.kit.servers.faults import (
 )
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
-from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
+from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
 from tests.kit.servers.process import free_port
+from tests.kit.servers.rbac import Rule
 from tests.kit.sizes import sized
 from tests.kit.waiting import eventually
 

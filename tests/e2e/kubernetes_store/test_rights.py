@@ -37,8 +37,9 @@ from tests.kit.scene import JANE, kubernetes_party, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
-from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
+from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
 from tests.kit.servers.process import ServerFailed
+from tests.kit.servers.rbac import Rule
 from tests.kit.signing_client import SigningClient
 from tests.kit.waiting import eventually
 

@@ -16,7 +16,8 @@ from tests.kit.relying_party import RelyingParty, SignInFailed, Tokens, submit_l
 from tests.kit.scene import JANE, kubernetes_party, provider_config
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.kube_api_server import KubeApiServer
-from tests.kit.servers.kubernetes_store import KubernetesStore, Rule, kubernetes_store
+from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
+from tests.kit.servers.rbac import Rule
 from tests.kit.servers.replicas import Replicas
 from tests.kit.servers.slapd import Slapd
 from tests.kit.together import together

@@ -14,6 +14,7 @@ from tests.kit.install.binaries import Binaries
 from tests.kit.servers.helm import Helm, Rendered, Values
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import bearer_user, write_kubeconfig
+from tests.kit.servers.rbac import wait_for_rules
 
 RELEASE = "kube-idp"
 """The release, and so the name of the account, the Role and the binding."""
@@ -60,6 +61,8 @@ def install_chart_role(
     manifests = {"apiVersion": "v1", "kind": "List", "items": list(rendered.objects)}
     kube.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(manifests)).check()
     account = str(rendered.one("ServiceAccount")["metadata"]["name"])
+    rules = rendered.one("Role")["rules"]
+    wait_for_rules(kube, namespace=namespace, account=account, rules=rules)
     return account_kubeconfig(
         kube, directory / f"{namespace}.kubeconfig", namespace=namespace, account=account
     )

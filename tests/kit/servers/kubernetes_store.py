@@ -13,12 +13,10 @@ from tests.kit.servers.api_requests import ApiRequests
 from tests.kit.servers.fault_proxy import FaultProxy
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubectl import Answer, bearer_user, write_kubeconfig
+from tests.kit.servers.rbac import Rule, wait_for_rules
 
 ACCOUNT = "idp"
 """The ServiceAccount of the provider."""
-
-Rule = Mapping[str, Any]
-"""One rule of a Role."""
 
 _STATE = "state.kube-idp.dev/v1beta1"
 _TOKEN_SECONDS = 24 * 3600
@@ -30,7 +28,7 @@ def install_crds(kube: KubeApiServer) -> None:
         [sys.executable, "-P", "-m", "idp", "crds"], capture_output=True, text=True, check=True
     ).stdout
     kube.kubectl("apply", "--server-side", "-f", "-", stdin=printed).check()
-    established = ("--for=condition=Established", "--timeout=30s")
+    established = ("--for=condition=Established", "--timeout=50s")
     kube.kubectl("wait", *established, "-f", "-", stdin=printed).check()
 
 
@@ -81,8 +79,9 @@ class KubernetesStore:
         return len(self.grants())
 
     def set_rules(self, rules: Sequence[Rule]) -> None:
-        """Let the ServiceAccount do exactly this from now on."""
+        """Let the ServiceAccount do exactly this from now on; return once the API server does."""
         self.apply(_role(rules))
+        wait_for_rules(self.kube, namespace=self.namespace, account=ACCOUNT, rules=rules)
 
 
 def kubernetes_store(
@@ -98,6 +97,7 @@ def kubernetes_store(
     kube.kubectl("create", "namespace", namespace).check()
     store = KubernetesStore(kube, namespace, directory / "idp.kubeconfig", key_file)
     store.apply(_account(), _role(rules), _binding(namespace))
+    wait_for_rules(kube, namespace=namespace, account=ACCOUNT, rules=rules)
     write_kubeconfig(
         store.kubeconfig,
         server=kube.url if proxy is None else proxy.url,
