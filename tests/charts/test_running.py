@@ -57,8 +57,8 @@ def pod(render: Render, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Po
     process = Process(_command(rendered, directory), log=directory / "idp.log", cwd=directory)
     running = Pod(rendered, process, process.log)
     try:
-        process.wait_until(lambda: running.probe("startupProbe") == 200, within=20)
-        process.wait_until(lambda: running.probe("readinessProbe") == 200, within=20)
+        process.wait_until(lambda: running.probe("startupProbe") == 200, within=60)
+        process.wait_until(lambda: running.probe("readinessProbe") == 200, within=60)
         yield running
     finally:
         process.kill()

@@ -22,8 +22,8 @@ from tests.kit.signing_in import send_login
 pytestmark = pytest.mark.servers
 
 _DEV = Path("examples/dev.yaml").resolve()
-_START_SECONDS = 30
-_STOP_SECONDS = 20
+_START_SECONDS = 60
+_STOP_SECONDS = 30
 
 
 class Run:

@@ -40,7 +40,7 @@ SIGNING = "signing"
 PEOPLE = {"alice": ALICE, "bob": BOB}
 PKCE = Pkce()
 ACR = "urn:oasis:names:tc:SAML:2.0:ac:classes:PasswordProtectedTransport"
-_START_SECONDS = 20
+_START_SECONDS = 60
 
 Pairs = Sequence[tuple[str, str]]
 

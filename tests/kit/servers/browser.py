@@ -15,6 +15,7 @@ from playwright.sync_api import (
     Request,
     Response,
     ViewportSize,
+    expect,
     sync_playwright,
 )
 
@@ -27,6 +28,7 @@ _VIEWPORTS: dict[Device, ViewportSize] = {
     "desktop": {"width": 1280, "height": 800},
     "phone": {"width": 360, "height": 740},
 }
+_PATIENCE_MS = 30_000
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -108,12 +110,14 @@ class Browser:
             java_script_enabled=java_script_enabled,
             locale=locale,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(_PATIENCE_MS)
         person = Person(page=context.new_page(), screenshots=self._screenshots)
         _watch(context, person)
         return person
 
     def __enter__(self) -> Self:
+        # Of no page here is promised how soon it comes; five seconds are Playwright's own idea.
+        expect.set_options(timeout=_PATIENCE_MS)
         self._playwright = sync_playwright().start()
         try:
             self._browser = self._playwright.chromium.launch(
@@ -122,7 +126,7 @@ class Browser:
                 # The servers of `certificates` send their authority along, so one hash is enough
                 # for every certificate that it issues. Others stay refused.
                 args=[*_ARGUMENTS, f"--ignore-certificate-errors-spki-list={self._ca.spki_hash()}"],
-                timeout=30_000,
+                timeout=2 * _PATIENCE_MS,
             )
         except BaseException:
             self._playwright.stop()

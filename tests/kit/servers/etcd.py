@@ -23,7 +23,7 @@ class Etcd:
         self.log = directory / "etcd.log"
 
     def start(self) -> None:
-        """Start and wait until it is healthy; raises `ServerFailed` after 20 s."""
+        """Start and wait until it is healthy; raises `ServerFailed` after a minute."""
         self._directory.mkdir(parents=True, exist_ok=True)
         self._process = Process(
             [
@@ -40,12 +40,12 @@ class Etcd:
             ],
             log=self.log,
         )
-        self._process.wait_until(self._is_healthy, within=20)
+        self._process.wait_until(self._is_healthy, within=60)
 
     def stop(self) -> None:
-        """Stop it, within 10 s; harmless when it does not run."""
+        """Stop it, within 30 s; harmless when it does not run."""
         if self._process is not None:
-            self._process.stop(within=10)
+            self._process.stop(within=30)
 
     def dump(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key and value, as somebody has them who got hold of a backup."""

@@ -8,8 +8,8 @@ import httpx
 
 from tests.kit.servers.process import Process
 
-_START_SECONDS = 20
-_STOP_SECONDS = 10
+_START_SECONDS = 60
+_STOP_SECONDS = 30
 
 
 class ExampleApp:

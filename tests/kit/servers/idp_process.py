@@ -15,8 +15,10 @@ from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.process import Process, ServerFailed, log_tail
 
 _DISCOVERY = "/.well-known/openid-configuration"
-_START_SECONDS = 20
-_STOP_SECONDS = 20
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+# How soon it answers is for tests to measure that promise it: here it only ends what hangs.
+_ANSWER_SECONDS = 30
 
 
 class IdpProcess:
@@ -102,7 +104,11 @@ class IdpProcess:
         verify = True if self._ca is None else self._ca.client_context()
         transport = None if self._port is None else _Straight(self._port, verify=verify)
         return httpx.Client(
-            base_url=self.issuer, verify=verify, trust_env=False, transport=transport
+            base_url=self.issuer,
+            verify=verify,
+            trust_env=False,
+            transport=transport,
+            timeout=_ANSWER_SECONDS,
         )
 
     def log_lines(self) -> list[Mapping[str, object]]:

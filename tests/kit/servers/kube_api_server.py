@@ -23,6 +23,8 @@ from tests.kit.servers.process import Process, free_port
 
 _START_SECONDS = 60
 _STOP_SECONDS = 30
+# It promises nothing about how soon it answers; this only ends what hangs.
+_ANSWER_SECONDS = 30
 
 
 class KubeApiServer:
@@ -116,7 +118,11 @@ class KubeApiServer:
         """Return an HTTP client that trusts the server, with a bearer token if one is given."""
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         return httpx.Client(
-            base_url=self.url, verify=self.ca.client_context(), headers=headers, trust_env=False
+            base_url=self.url,
+            verify=self.ca.client_context(),
+            headers=headers,
+            trust_env=False,
+            timeout=_ANSWER_SECONDS,
         )
 
     def whoami(self, token: str) -> Mapping[str, object] | None:
@@ -147,8 +153,10 @@ class KubeApiServer:
 
     def audit_events(self) -> list[Mapping[str, object]]:
         """Return what the audit log holds so far; empty without `audit_level`."""
-        lines = self.audit_log.read_text().splitlines() if self.audit_log.exists() else []
-        return [json.loads(line) for line in lines]
+        text = self.audit_log.read_text() if self.audit_log.exists() else ""
+        # The last line may be half written.
+        whole, _, _ = text.rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def __enter__(self) -> Self:
         self.start()

@@ -50,7 +50,7 @@ class Kubectl:
         kubeconfig: Path,
         stdin: str | None = None,
         env: Mapping[str, str] | None = None,
-        within: float = 30,
+        within: float = 60,
     ) -> Answer:
         """Run one command to its end; `subprocess.TimeoutExpired` after `within` seconds.
 

@@ -14,7 +14,7 @@ from tests.kit.install.peers import SOURCES, Peers
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.process import Process, ServerFailed, free_port
 
-_START_SECONDS = 30
+_START_SECONDS = 60
 
 
 def node_program(peers: Peers, name: str, *, directory: Path) -> Sequence[str | Path]:

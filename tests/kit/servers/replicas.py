@@ -15,6 +15,9 @@ from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.process import free_port
 
+# How soon it answers is for tests to measure that promise it: here it only ends what hangs.
+_ANSWER_SECONDS = 30
+
 
 class Replicas:
     """`count` providers on one store. Entering starts them all at the same moment; leaving kills.
@@ -57,6 +60,7 @@ class Replicas:
             base_url=self.issuer,
             verify=self._ca.client_context(),
             trust_env=False,
+            timeout=_ANSWER_SECONDS,
             limits=httpx.Limits(max_keepalive_connections=connections_kept),
         )
 

@@ -55,7 +55,7 @@ class Slapd(DirectoryServer):
         self.log = directory / "slapd.log"
 
     def start(self) -> None:
-        """Start, and wait until everybody is in it; raises `ServerFailed` after 20 s."""
+        """Start, and wait until everybody is in it; raises `ServerFailed` after a minute."""
         is_new = not self._directory.joinpath("slapd.conf").exists()
         if is_new:
             self._configure()
@@ -69,17 +69,17 @@ class Slapd(DirectoryServer):
             ],
             log=self.log,
         )
-        process.wait_until(lambda: self._answers(process, self._pid_file), within=20)
+        process.wait_until(lambda: self._answers(process, self._pid_file), within=60)
         if is_new:
             self.add_all([*entries(), *slapd_policy.entries()])
             # What the policy itself would write one day: only by leave of the relax control.
             self._admin().change(slapd_policy.past_ldif(), controls=["!relax"])
 
     def stop(self) -> None:
-        """Stop it, within 10 s; harmless when it does not run."""
+        """Stop it, within 30 s; harmless when it does not run."""
         if self._process is not None:
             self.resume()
-            self._process.stop(within=10)
+            self._process.stop(within=30)
             self._process = None
 
     def pause(self) -> None:
