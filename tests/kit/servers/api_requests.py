@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 from tests.kit.servers.kube_api_server import KubeApiServer
 
 _PATIENCE_SECONDS = 10
-# The answer may be on the wire before its line is in the log.
+# Who has answered may still have something to ask that nobody waits for.
 _SETTLE_SECONDS = 0.3
 _LABELS_OF_BACKGROUND = ("kube-idp.dev/expires-day", "kube-idp.dev/ended")
 _READS = frozenset({"get", "list", "watch"})
@@ -94,18 +94,46 @@ class ApiRequests:
 
     @contextmanager
     def recorded(self) -> Iterator[Recorded]:
-        """Record what happens inside the block; complete when the block has ended."""
+        """Record what is asked inside the block; complete when the block has ended."""
         recorded = Recorded()
-        start = self._mark(0)
+        start = self._mark(self._kube.audit_log.stat().st_size)
         yield recorded
         time.sleep(_SETTLE_SECONDS)
         end = self._mark(start)
+        for event in self._answers_to(self._asked(start, end), start):
+            if _is_counted(event):
+                recorded.requests.append(_request(event))
+
+    def _asked(self, start: int, end: int) -> set[str]:
+        """Return what came in between two places: its line stands there before it is answered."""
+        return {
+            event["auditID"]
+            for event in self._events(start, end)
+            if event["stage"] == "RequestReceived" and event["user"]["username"] == self._user
+        }
+
+    def _answers_to(self, asked: set[str], start: int) -> list[Mapping[str, Any]]:
+        """Return the further lines about requests, which may come after the answer itself."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            told = [
+                event
+                for event in self._events(start)
+                if event["auditID"] in asked and event["stage"] != "RequestReceived"
+            ]
+            if {event["auditID"] for event in told} == asked:
+                return told
+            if time.monotonic() > deadline:
+                raise TimeoutError("the audit log does not show all answers")
+            time.sleep(0.02)
+
+    def _events(self, start: int, end: int | None = None) -> list[Mapping[str, Any]]:
+        """Return whole lines between places; the last one in the log may be half written."""
         with self._kube.audit_log.open("rb") as log:
             log.seek(start)
-            for line in log.read(end - start).splitlines():
-                event = json.loads(line)
-                if event["user"]["username"] == self._user and _is_counted(event):
-                    recorded.requests.append(_request(event))
+            text = log.read() if end is None else log.read(end - start)
+        whole, _, _ = text.rpartition(b"\n")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def _mark(self, start: int) -> int:
         """Ask something that stands in the log afterwards; return the place right behind it."""

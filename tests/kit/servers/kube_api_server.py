@@ -204,7 +204,6 @@ def _audit_flags(directory: Path, level: str) -> list[str]:
     policy = {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
-        "omitStages": ["RequestReceived"],
         "rules": [{"level": level}],
     }
     (directory / "audit-policy.json").write_text(json.dumps(policy))
