@@ -100,6 +100,8 @@ def is_refused(party: RelyingParty, refresh_token: str) -> bool:
 
 
 def headings(person: Person) -> list[str]:
+    """Return those of the entries of a page that has come whole."""
+    person.page.wait_for_load_state("load")
     return person.page.locator(".entry h3").all_inner_texts()
 
 

@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Frame, Page, expect
 
 from tests.kit.relying_party import RelyingParty
 from tests.kit.scene import JANE, MALLORY, MARKUP, provider_config
-from tests.kit.servers.browser import Browser, Person
+from tests.kit.servers.browser import Browser, Person, wait_in
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.static_pages import StaticPage, StaticPages
@@ -19,6 +20,7 @@ from tests.kit.stores import Store
 
 pytestmark = pytest.mark.servers
 
+_UNTHROTTLED = {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
 _ARRIVED = StaticPage("<!doctype html><link rel=icon href=data:><title>Arrived</title>Welcome")
 
 
@@ -188,14 +190,19 @@ def test_double_click_makes_one_grant(website: RelyingParty, person: Person, sto
     person.page.get_by_label("Password").fill(JANE.password)
     before = store.grants_stored()
 
-    # The first one is on its way when the second begins, which is the one that Chromium follows.
+    # The first one is on its way when the second begins, which is the one that Chromium follows:
+    # the line is so long that no answer to the first can be there by then.
+    line = person.page.context.new_cdp_session(person.page)
+    line.send("Network.enable")
+    line.send("Network.emulateNetworkConditions", {**_UNTHROTTLED, "latency": 20_000})
     person.page.evaluate(
-        """() => {
+        """() => new Promise(done => {
           const form = document.querySelector("form");
           form.submit();
-          setTimeout(() => form.submit(), 5);
-        }"""
+          setTimeout(() => { form.submit(); done(); }, 500);
+        })"""
     )
+    line.send("Network.emulateNetworkConditions", {**_UNTHROTTLED, "latency": 0})
 
     expect(person.page).to_have_title("Arrived")
     assert website.redeem(website.code_of(person.page.url, attempt), attempt).id_token
@@ -307,9 +314,9 @@ def test_pages_cannot_be_framed(
             f"<!doctype html><link rel=icon href=data:><iframe src='{address}'></iframe>"
         )
         person.page.goto(f"{origin}/frame")
-        person.page.wait_for_timeout(300)
-
         frame = person.page.frames[1]
+        # What the browser shows of a page that it must not show comes when it has that.
+        wait_in(person.page, partial(_is_decided, frame))
 
         assert frame.url.startswith("chrome-error:")
         assert frame.locator("form").count() == 0
@@ -371,6 +378,10 @@ def test_names_of_people_and_applications_are_text(website: RelyingParty, person
     person.page.wait_for_url(re.compile("hostile"))
 
     assert faults(person) == []
+
+
+def _is_decided(frame: Frame) -> bool:
+    return frame.url not in ("", "about:blank")
 
 
 def _state(page: Page) -> str:

@@ -85,6 +85,8 @@ def test_person_signs_in_refreshes_asks_and_leaves(
     assert _claims(page)["sub"] == first["sub"]
 
     page.get_by_role("button", name="Call userinfo").click()
+    expect(page.get_by_label("userinfo", exact=True)).to_be_visible()
+    page.wait_for_load_state("load")
     told = json.loads(page.get_by_label("userinfo", exact=True).inner_text())
     assert told["sub"] == first["sub"]
     assert told["groups"] == list(JANE.groups)
@@ -135,6 +137,8 @@ def test_names_and_groups_are_text(application: ExampleApp, person: Person) -> N
 
 
 def _claims(page: Page) -> Mapping[str, object]:
+    page.get_by_label("ID token: claims").wait_for()
+    page.wait_for_load_state("load")
     claims = json.loads(page.get_by_label("ID token: claims").inner_text())
     assert isinstance(claims, dict)
     return claims

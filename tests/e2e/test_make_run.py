@@ -94,7 +94,10 @@ def test_person_signs_in_to_the_example(run: Run, started: Process, browser: Bro
     person.page.get_by_role("button", name="Sign in").click()
     send_login(person.page, Account(email[1], "", password[1], ()))
     expect(person.page.get_by_role("heading", name="You are signed in")).to_be_visible()
+    first = person.page.get_by_label("Refresh token: as sent").text_content() or ""
     person.page.get_by_role("button", name="Refresh tokens").click()
+    # The page of before has the next button too.
+    expect(person.page.get_by_label("Refresh token: as sent")).not_to_have_text(first)
     person.page.get_by_role("button", name="Call userinfo").click()
     expect(person.page.get_by_label("userinfo", exact=True)).to_contain_text("on-call")
 

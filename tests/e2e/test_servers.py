@@ -9,7 +9,7 @@ from playwright.sync_api import Error as BrowserError
 
 from idp.clock import epoch_seconds, system_clock
 from tests.kit.install.binaries import Binaries, find_binaries, is_usable
-from tests.kit.servers.browser import Browser
+from tests.kit.servers.browser import Browser, wait_in
 from tests.kit.servers.certificates import CertificateAuthority
 from tests.kit.servers.etcd import Etcd
 from tests.kit.servers.kube_api_server import KubeApiServer
@@ -18,6 +18,7 @@ from tests.kit.servers.process import ServerFailed
 from tests.kit.servers.rbac import pods_listed_by
 from tests.kit.servers.static_issuer import StaticIssuer
 from tests.kit.servers.static_pages import StaticPage, StaticPages
+from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -208,7 +209,10 @@ def test_only_a_released_kubectl_is_used(tmp_path: Path, answer: str, *, is_good
 def test_audit_log_names_the_person(kube: KubeApiServer, issuer: StaticIssuer) -> None:
     _wait_until_accepted(kube, issuer.sign(_claims(issuer, sub="frank", groups=[])))
 
-    assert any("frank" in str(event["user"]) for event in kube.audit_events())
+    # The answer may be here before its line is in the log.
+    eventually(
+        lambda: any("frank" in str(event["user"]) for event in kube.audit_events()), within=10
+    )
 
 
 def test_browser_photographs_a_page_over_https(
@@ -253,8 +257,10 @@ def test_browser_writes_down_all_that_is_wrong(browser: Browser) -> None:
         )
         person.page.goto(site.url)
 
-    kinds = {complaint.kind for complaint in person.complaints}
-    assert kinds == {"console", "csp", "script", "dialog", "request", "status"}
+    expected = {"console", "csp", "script", "dialog", "request", "status"}
+    # The browser tells what went wrong beside the page's coming, not before its end.
+    wait_in(person.page, lambda: {each.kind for each in person.complaints} >= expected)
+    assert {each.kind for each in person.complaints} == expected
     assert person.page.title() == ""
 
 

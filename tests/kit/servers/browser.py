@@ -1,5 +1,7 @@
 """Debian's Chromium, driven by Playwright: one browser, a fresh profile for each person."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -29,6 +31,7 @@ _VIEWPORTS: dict[Device, ViewportSize] = {
     "phone": {"width": 360, "height": 740},
 }
 _PATIENCE_MS = 30_000
+_PACE_MS = 20
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -138,6 +141,15 @@ class Browser:
             self._browser.close()
         if self._playwright is not None:
             self._playwright.stop()
+
+
+def wait_in(page: Page, is_so: Callable[[], bool]) -> None:
+    """Return once it is so, while the browser goes on telling; raises TimeoutError after 30 s."""
+    deadline = time.monotonic() + _PATIENCE_MS / 1000
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so in {page.url}")
+        page.wait_for_timeout(_PACE_MS)
 
 
 def _watch(context: BrowserContext, person: Person) -> None:
