@@ -74,7 +74,6 @@ def test_no_call_is_refused_while_keys_rotate(
     work = _work(cluster, party, kubeconfig)
 
     assert work.refusals == []
-    assert work.calls > 3 * _ROTATIONS
 
 
 def test_no_call_is_refused_after_the_api_server_restarted(
@@ -88,7 +87,6 @@ def test_no_call_is_refused_after_the_api_server_restarted(
     work = _work(cluster, party, kubeconfig)
 
     assert work.refusals == []
-    assert work.calls > 3 * _ROTATIONS
 
 
 @pytest.mark.covers("K-18")
@@ -103,31 +101,33 @@ def test_no_call_is_refused_after_a_junk_token_renewed_the_key_cache(
     work = _work(cluster, party, kubeconfig)
 
     assert work.refusals == []
-    assert work.calls > 3 * _ROTATIONS
 
 
 def test_next_key_is_published_before_it_signs(party: RelyingParty) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    published: dict[str, float] = {}
+    # When each was not there yet, for all that is known: when the look before was begun.
+    unpublished: dict[str, float] = {}
+    looked_at = float("-inf")
     signing = [_kid(party.sign_in(JANE.email, JANE.password).id_token)]
 
     while len(signing) <= 2:
         assert time.monotonic() < deadline, "the keys do not rotate"
+        before, looked_at = looked_at, time.monotonic()
         for key in party.http.get("/keys").json()["keys"]:
-            published.setdefault(key["kid"], time.monotonic())
+            unpublished.setdefault(key["kid"], before)
         kid = _kid(party.sign_in(JANE.email, JANE.password).id_token)
         if kid != signing[-1]:
-            # Twice the max-age of two seconds, less a look at the set.
-            assert time.monotonic() - published[kid] > 3.5
+            # Twice the max-age of two seconds, less the way of a new key from store to set.
+            assert time.monotonic() - unpublished[kid] > 3.5
             signing.append(kid)
         time.sleep(_PACE_SECONDS)
 
 
 def _work(cluster: KubeApiServer, party: RelyingParty, kubeconfig: Path) -> _Work:
-    """Call kubectl and sign in anew, five calls a second, until enough keys have signed."""
+    """Call kubectl and sign in anew, five calls a second, until enough keys have signed enough."""
     work = _Work()
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while len(work.signed_by) <= _ROTATIONS:
+    while len(work.signed_by) <= _ROTATIONS or work.calls <= 3 * _ROTATIONS:
         assert time.monotonic() < deadline, f"the keys do not rotate: {work.signed_by}"
         began = time.monotonic()
         answer = cluster.kubectl("auth", "whoami", kubeconfig=kubeconfig)

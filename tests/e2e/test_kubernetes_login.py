@@ -47,8 +47,7 @@ def cluster(
     else:
         config = authentication_config(provider.issuer, audience=AUDIENCE, ca=ca)
     kube.restart(extra_flags=flags, authentication_config=config)
-    token = party.sign_in(JANE.email, JANE.password).id_token
-    wait_until_trusted(kube, lambda: token)
+    wait_until_trusted(kube, lambda: party.sign_in(JANE.email, JANE.password).id_token)
     with pods_listed_by(kube, "oidc:developers"):
         yield kube
 
@@ -73,7 +72,7 @@ def test_person_signs_in_and_kubectl_knows_name_and_groups(
         assert not whoami.done()
         send_login(person.page, JANE)
         expect(person.page.get_by_role("heading", name="You are signed in")).to_be_visible()
-        user = whoami.result(timeout=30).document()["status"]
+        user = whoami.result(timeout=60).document()["status"]
 
     assert isinstance(user, dict)
     assert user["userInfo"]["username"] == "oidc:jane@example.com"
@@ -98,7 +97,7 @@ def test_second_call_needs_no_browser(
         first = terminal.submit(cluster.kubectl, "get", "pods", kubeconfig=kubeconfig)
         page.goto(_address(tmp_path))
         send_login(page, JANE)
-        first.result(timeout=30).check()
+        first.result(timeout=60).check()
     (tmp_path / "address").unlink()
 
     again = cluster.kubectl("get", "pods", kubeconfig=kubeconfig)
@@ -168,7 +167,7 @@ def _plugin(provider: IdpProcess, cluster: KubeApiServer, directory: Path) -> Ma
 def _address(directory: Path) -> str:
     """Wait for the address that the plugin would open in the person's browser."""
     path = directory / "address"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (path.exists() and path.read_text()):
         assert time.monotonic() < deadline, "the plugin did not ask to open a browser"
         time.sleep(0.05)

@@ -43,6 +43,7 @@ from tests.kit.servers.kubernetes_store import KubernetesStore
 from tests.kit.servers.rbac import pods_listed_by
 from tests.kit.servers.slapd import Slapd
 from tests.kit.servers.trust import authentication_config, wait_until_trusted
+from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -170,7 +171,7 @@ def test_person_of_the_directory_signs_in_and_kubectl_knows_name_and_groups(
         assert not whoami.done()
         _send(page, ALICE)
         expect(page.get_by_role("heading", name="You are signed in")).to_be_visible()
-        status = whoami.result(timeout=30).document()["status"]
+        status = whoami.result(timeout=60).document()["status"]
 
     assert isinstance(status, dict)
     info = status["userInfo"]
@@ -327,9 +328,7 @@ def test_directory_that_is_away_costs_nobody_a_login(
     assert refused.json()["error"] == "temporarily_unavailable"
     assert int(refused.headers["retry-after"]) > 0
     assert alice.tokens() == kept
-    came_back_at = time.monotonic()
-    _patiently(lambda: party.sign_in(ALICE.uid, ALICE.password))
-    assert time.monotonic() - came_back_at < _BACK_WITHIN_SECONDS
+    eventually(lambda: _can_sign_in(party, ALICE), within=_BACK_WITHIN_SECONDS)
     assert alice.user()[0] == "oidc:alice@example.org"
 
 
@@ -359,6 +358,13 @@ def _send(page: Page, person: DirectoryPerson, *, password: str | None = None) -
     page.get_by_role("button", name="Sign in").click()
 
 
+def _can_sign_in(party: RelyingParty, person: DirectoryPerson) -> bool:
+    try:
+        return bool(party.sign_in(person.uid, person.password).id_token)
+    except (SignInFailed, httpx.HTTPStatusError):
+        return False
+
+
 def _patiently(act: Callable[[], Tokens]) -> Tokens:
     """Try until the directory, or the API server after its restart, is there again."""
     deadline = time.monotonic() + 20
@@ -373,7 +379,7 @@ def _patiently(act: Callable[[], Tokens]) -> Tokens:
 
 def _address(path: Path) -> str:
     """Wait for the address that the plugin would open in the person's browser."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (path.exists() and path.read_text()):
         assert time.monotonic() < deadline, "the plugin did not ask to open a browser"
         time.sleep(0.05)

@@ -62,7 +62,7 @@ def oidc_flags(issuer: str, *, audience: str, ca_file: Path) -> Sequence[str]:
 
 
 def wait_until_trusted(
-    kube: KubeApiServer, fresh_token: Callable[[], str], *, within: float = 30
+    kube: KubeApiServer, fresh_token: Callable[[], str], *, within: float = 60
 ) -> None:
     """Return when the API server accepts a token of its provider.
 
@@ -80,6 +80,6 @@ def wait_until_trusted(
 def _problem(kube: KubeApiServer, fresh_token: Callable[[], str]) -> str:
     try:
         accepted = kube.whoami(fresh_token()) is not None
-    except (SignInFailed, httpx.HTTPStatusError) as error:
+    except (SignInFailed, httpx.HTTPStatusError, httpx.TransportError) as error:
         return f"nobody can sign in: {error}"
     return "" if accepted else "the API server accepts no token"
