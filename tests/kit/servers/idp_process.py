@@ -3,7 +3,7 @@
 import json
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,10 +69,19 @@ class IdpProcess:
             env=self._env,
         )
 
-    def wait_until_served(self, *, within: float = _START_SECONDS) -> None:
-        """Wait until it is ready; raises `ServerFailed` with what it said."""
+    def wait_until_served(self, *, unless: Callable[[], bool] = lambda: False) -> None:
+        """Wait until it is ready, or it is so that it will never be.
+
+        Raises `ServerFailed` with what it said, also after a minute.
+        """
+
+        def is_served() -> bool:
+            if unless():
+                raise ServerFailed(f"idp does not come up\n{log_tail(self.log)}")
+            return self._is_served(client)
+
         with self.client() as client:
-            self._running().wait_until(lambda: self._is_served(client), within=within)
+            self._running().wait_until(is_served, within=_START_SECONDS)
 
     def stop(self) -> None:
         """Stop it with SIGTERM; raises `ServerFailed` unless it ends in good order."""
