@@ -61,7 +61,8 @@ def logout_receiver(directory: Path) -> Iterator[LogoutReceiver]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = tls.wrap_socket(server.socket, server_side=True)
+    # The handshake is left to the connection's own thread: a slow client stops nobody.
+    server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     receiver.port = server.server_address[1]
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -149,7 +149,7 @@ class Scene:
             person = Person(f"person-{secrets.token_hex(4)}", browser)
             self.store.apply(local_user(person))
             for replica in browser:
-                eventually(partial(_knows, replica, person), within=5)
+                eventually(partial(_knows, replica, person), within=30)
                 replica.http.cookies.jar.clear()
             yield person
 

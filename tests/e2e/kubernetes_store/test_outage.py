@@ -31,7 +31,7 @@ from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
 from tests.kit.servers.process import free_port
 from tests.kit.servers.rbac import Rule
 from tests.kit.sizes import sized
-from tests.kit.waiting import eventually
+from tests.kit.waiting import Stopwatch, eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
@@ -119,11 +119,11 @@ def test_what_needs_no_write_goes_on_and_nothing_is_spent(
             _assert_unavailable(lambda: _submit(party, JANE.password))
             assert _submit(party, "wrong").status_code == 401
 
-    returned_at = time.monotonic()
-    eventually(lambda: _redeem(party, before).status_code == 200, within=_RECOVERY_SECONDS)
-    assert _refresh(party, before.tokens.refresh_token).status_code == 200
-    assert party.sign_in(JANE.email, JANE.password).id_token
-    assert time.monotonic() - returned_at < _RECOVERY_SECONDS
+    with Stopwatch() as watch:
+        eventually(lambda: _redeem(party, before).status_code == 200, within=_RECOVERY_SECONDS)
+        assert _refresh(party, before.tokens.refresh_token).status_code == 200
+        assert party.sign_in(JANE.email, JANE.password).id_token
+        assert watch.seconds < _RECOVERY_SECONDS
     _assert_nobody_was_taken_for_a_thief(provider)
 
 
@@ -197,12 +197,12 @@ def test_throttled_requests_are_tried_once_more_and_then_passed_on(
 def test_throttle_of_a_minute_is_not_waited_for(
     party: RelyingParty, proxy: FaultProxy, before: _Before
 ) -> None:
-    with proxy.meeting(Throttles(retry_after=60)):
-        began = time.monotonic()
+    with proxy.meeting(Throttles(retry_after=60)), Stopwatch() as watch:
         answer = _refresh(party, before.tokens.refresh_token)
+        took = watch.seconds
 
     assert answer.status_code == 503
-    assert time.monotonic() - began < 1
+    assert took < 1
     assert int(answer.headers["retry-after"]) >= 30
 
 
@@ -283,10 +283,11 @@ def _assert_reads_go_on(party: RelyingParty, before: _Before, telemetry: str) ->
 
 
 def _assert_unavailable(ask: Callable[[], httpx.Response]) -> httpx.Response:
-    began = time.monotonic()
-    answer = ask()
+    with Stopwatch() as watch:
+        answer = ask()
+        took = watch.seconds
     assert answer.status_code == 503, answer.text
-    assert time.monotonic() - began < _ANSWER_SECONDS
+    assert took < _ANSWER_SECONDS
     assert int(answer.headers["retry-after"]) >= 1
     return answer
 

@@ -10,6 +10,7 @@ from tests.kit.servers.kubernetes_store import KubernetesStore
 from tests.kit.servers.replicas import Replicas
 from tests.kit.sizes import sized
 from tests.kit.traffic import Traffic
+from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -79,9 +80,11 @@ def test_nobody_is_logged_out_while_replicas_die_one_after_the_other(replicas: R
             time.sleep(_DOWN_SECONDS)
             replica.start()
             time.sleep(_DOWN_SECONDS)
+        # However slowly they work: those who do must be many enough for it to say something.
+        wanted = 20 * _PEOPLE
+        eventually(lambda: sum(each.refreshes for each in sessions) > wanted, within=60)
 
     assert [session.problems for session in sessions] == [[]] * _PEOPLE
-    assert sum(session.refreshes for session in sessions) > 20 * _PEOPLE
     # A death is felt by the connections that it ended, at most once for each person.
     assert sum(session.broken_connections for session in sessions) <= 3 * _PEOPLE
     said = {line["event"] for line in replicas.log_lines()}

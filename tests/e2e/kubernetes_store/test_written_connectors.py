@@ -32,7 +32,7 @@ from tests.kit.written_connectors import (
 pytestmark = pytest.mark.servers
 
 _LIVE_SECONDS = 1.0
-_STATUS_SECONDS = 10.0
+_STATUS_SECONDS = 30.0
 _SECRET_SECONDS = 45.0
 """A Secret is read every 30 seconds."""
 _PROBE_SECONDS = 75.0
@@ -78,11 +78,13 @@ def parties(replicas: Replicas) -> Iterator[list[RelyingParty]]:
 
 
 @pytest.fixture
-def corp(store: KubernetesStore, slapd: Slapd) -> Iterator[str]:
-    """Write a connector for one test."""
+def corp(store: KubernetesStore, slapd: Slapd, parties: list[RelyingParty]) -> Iterator[str]:
+    """Write a connector for one test, after which no replica offers it any more."""
     store.apply(account_secret(), written_connector(slapd))
     yield "corp"
     store.kubectl("delete", "identityconnectors", "--all").check()
+    # Who still offers it would be taken for one that offers the next.
+    _everywhere(parties, lambda party: not _is_offered("corp", party))
 
 
 def test_an_applied_directory_signs_people_in_within_a_second_on_every_replica(

@@ -20,7 +20,7 @@ from tests.kit.waiting import eventually
 pytestmark = pytest.mark.servers
 
 _LIVE_SECONDS = 1.0
-_STATUS_SECONDS = 5.0
+_STATUS_SECONDS = 30.0
 _PASSWORD = "a horse of another colour"
 _REDIRECT_URI = "https://wiki.example.com/callback"
 
@@ -180,10 +180,13 @@ def test_changed_groups_are_in_the_next_refresh(
     tokens = parties[0].sign_in(email, _PASSWORD)
 
     store.apply(_user("edith", email, groups=["editors"]))
-    time.sleep(_LIVE_SECONDS)
 
-    renewed = parties[1].refresh(tokens.refresh_token)
-    assert parties[1].claims(renewed.id_token)["groups"] == ["editors"]
+    def groups() -> object:
+        nonlocal tokens
+        tokens = parties[1].refresh(tokens.refresh_token)
+        return parties[1].claims(tokens.id_token)["groups"]
+
+    eventually(lambda: groups() == ["editors"], within=_LIVE_SECONDS)
 
 
 def test_locked_state_of_a_person_ends_their_logins(

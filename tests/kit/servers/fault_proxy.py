@@ -151,6 +151,11 @@ class _Front:
             for connection in self._server.connections:
                 if connection.transport is not None:
                     connection.transport.abort()
+            # They are aborted by the loop, a turn or two later.
+            for _ in range(1_000):
+                if not self._server.connections:
+                    break
+                await asyncio.sleep(0.001)
 
     async def close(self) -> None:
         if self._server is not None:
