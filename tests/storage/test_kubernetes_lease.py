@@ -22,6 +22,7 @@ from storage.kubernetes.lease_object import LeaseObject
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
 from tests.kit.servers.rbac import Rule
+from tests.kit.waiting import Stopwatch
 
 pytestmark = [pytest.mark.servers, pytest.mark.anyio]
 
@@ -79,13 +80,12 @@ async def replica(
         await api.close()
 
 
-async def until(condition: Callable[[], bool], *, within: float) -> float:
-    """Return after how many seconds a condition came true."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < within
-        await asyncio.sleep(0.02)
-    return time.monotonic() - began
+async def until(condition: Callable[[], bool], *, within: float) -> None:
+    """Return once a condition is true; fails after so many seconds of a `Stopwatch`."""
+    with Stopwatch() as watch:
+        while not condition():
+            assert watch.seconds < within
+            await asyncio.sleep(0.02)
 
 
 def lease(store: KubernetesStore) -> Mapping[str, Any]:

@@ -1,7 +1,6 @@
 """Watching: every change, of every handle, soon, and none from before."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -10,6 +9,7 @@ import pytest
 from storage.base import Change, StorageUnavailable
 from storage.collection import Collection
 from storage.kinds import Record
+from tests.kit.waiting import Stopwatch
 from tests.storage.harness import NOW, Harness, grant, grants, refreshed, ring, rings
 
 R = TypeVar("R", bound=Record)
@@ -27,7 +27,7 @@ async def begun(collection: Collection[R]) -> AsyncIterator[Change]:
 
 async def take(changes: AsyncIterator[Change], count: int) -> list[Change]:
     """Return the next changes; fails when they take too long."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [await anext(changes) for _ in range(count)]
 
 
@@ -39,9 +39,9 @@ async def test_another_handle_sees_changes_and_deletions_within_a_second(harness
         stored = await grants(one).update(stored, refreshed)
         await grants(one).update(stored, lambda _: grant(ended_at=NOW))
         await grants(one).delete("g1")
-        done = time.monotonic()
-        seen = await take(changes, 4)
-        assert time.monotonic() - done < 1
+        with Stopwatch() as watch:
+            seen = await take(changes, 4)
+            assert watch.seconds < 1
     assert [(change.name, change.gone) for change in seen] == [
         ("g1", False),
         ("g1", False),
@@ -57,9 +57,9 @@ async def test_a_waiting_watch_wakes_within_a_second(harness: Harness) -> None:
         waiting = asyncio.ensure_future(take(grants(other).watch(), 1))
         await asyncio.sleep(0.4)
         await grants(one).create(grant())
-        done = time.monotonic()
-        assert [change.name for change in await waiting] == ["g1"]
-        assert time.monotonic() - done < 1
+        with Stopwatch() as watch:
+            assert [change.name for change in await waiting] == ["g1"]
+            assert watch.seconds < 1
 
 
 async def test_a_watch_shows_changes_of_its_own_handle(harness: Harness) -> None:
