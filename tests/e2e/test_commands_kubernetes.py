@@ -4,7 +4,6 @@ They run as a support person would run them, whose Role has what docs/operations
 """
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tests.kit.servers.idp_process import IdpProcess
 from tests.kit.servers.kube_api_server import KubeApiServer
 from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
 from tests.kit.servers.rbac import Rule
+from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.servers
 
@@ -75,11 +75,9 @@ def _sessions(idp: Person, *arguments: str) -> list[dict[str, str]]:
     return [dict(one) for one in found]
 
 
-def _soon(is_so: Callable[[], bool], *, within: float = 5.0) -> None:
-    deadline = time.monotonic() + within
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def _soon(is_so: Callable[[], bool]) -> None:
+    """Return once it is so; how soon that is, other files tell."""
+    eventually(is_so, within=60)
 
 
 def _can_sign_in(party: RelyingParty, account: Account) -> bool:
@@ -291,4 +289,4 @@ def test_rotation_without_a_server_keeps_the_request(
     finally:
         provider.start()
     request = answer.stdout.partition("Asked for: ")[2].partition(". ")[0]
-    _soon(lambda: request in idp("keys", "list").check(), within=40)
+    _soon(lambda: request in idp("keys", "list").check())

@@ -15,11 +15,12 @@ import secrets
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -104,30 +105,34 @@ class _Provider:
 
 
 class _Listener:
-    """Waits on a loopback port of its own for one answer."""
+    """Waits on a loopback port of its own for one answer.
+
+    Each connection has a thread: browsers open some that they send nothing over.
+    """
 
     def __init__(self) -> None:
         self._answers: list[dict[str, str]] = []
-        self._server = HTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.timeout = 1
+        self._answered = threading.Event()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.05], daemon=True)
         self.redirect_uri = f"http://localhost:{self._server.server_address[1]}"
 
     def wait(self) -> dict[str, str]:
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while not self._answers:
-            if time.monotonic() > deadline:
-                raise LoginFailed("nobody signed in: the browser did not come back in time")
-            self._server.handle_request()
+        if not self._answered.wait(_WAIT_SECONDS):
+            raise LoginFailed("nobody signed in: the browser did not come back in time")
         return self._answers[0]
 
     def __enter__(self) -> "_Listener":
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.server_close()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.socket.close()
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        answers = self._answers
+        answers, answered = self._answers, self._answered
 
         class Handler(BaseHTTPRequestHandler):
             timeout = 10
@@ -147,6 +152,7 @@ class _Listener:
                 self.wfile.write(body)
                 if body and parts.query:
                     answers.append(dict(parse_qsl(parts.query)))
+                    answered.set()
 
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing: the terminal is the person's."""
@@ -181,7 +187,7 @@ def _tokens(options: argparse.Namespace) -> dict[str, str]:
         if _expires_at(cached["id_token"]) > time.time():
             return cached
     verify = ssl.create_default_context(cafile=options.ca)
-    with httpx.Client(verify=verify, trust_env=False, timeout=10) as http:
+    with httpx.Client(verify=verify, trust_env=False, timeout=30) as http:
         metadata = http.get(f"{options.issuer}/.well-known/openid-configuration").json()
         provider = _Provider(http, options.issuer, options.client_id, metadata)
         if cached:

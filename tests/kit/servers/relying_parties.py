@@ -115,5 +115,5 @@ class RelyingPartyProcess:
 
     def _told(self, method: str, path: str) -> dict[str, Any]:
         with httpx.Client(verify=self.ca.client_context(), trust_env=False) as http:
-            answer: dict[str, Any] = http.request(method, self.url + path, timeout=10).json()
+            answer: dict[str, Any] = http.request(method, self.url + path, timeout=30).json()
         return answer

@@ -24,6 +24,11 @@ class StaticPage:
 _NOT_FOUND = StaticPage("not found", content_type="text/plain", status=404)
 
 
+class _Server(ThreadingHTTPServer):
+    # Of five, which it is by default, a sixth connection would be lost and tried after a second.
+    request_queue_size = 128
+
+
 class StaticPages:
     """A server on a port of its own. Entering it starts its thread; any other path is a 404.
 
@@ -37,7 +42,7 @@ class StaticPages:
         self.forms: list[str] = []
         self.asked: list[str] = []
         handler = _handler(self.pages, self.forms, self.asked)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate.certificate, certificate.key)
@@ -63,7 +68,7 @@ def _handler(
     pages: Mapping[str, StaticPage], forms: list[str], asked: list[str]
 ) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        timeout = 10
+        timeout = 60
 
         def do_GET(self) -> None:
             asked.append(self.path)
