@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from html import unescape
 from pathlib import Path
@@ -30,7 +30,7 @@ from prometheus_client import CollectorRegistry
 from idp.app import Connectors, Provider, Surroundings
 from idp.keys.jwks import new_signing_key
 from idp.oauth.standing import Standings
-from idp.settings import parse
+from idp.settings import Settings, parse
 from idp.transport.documents import DocumentsApp
 from storage.base import Backend
 from storage.records import SigningKey
@@ -273,7 +273,7 @@ def provider_under_test(
     Providers share their first keys unless `new_key` makes others. `objects` are what people write,
     `directories` what LDAP connectors lead to.
     """
-    settings = parse(json.dumps(config or base_config()), environ={}, directory=Path.cwd())
+    settings = _settings_of(json.dumps(config or base_config()), Path.cwd())
     hand_clock = clock or HandClock()
     registry = CollectorRegistry()
     outside = Surroundings(
@@ -302,6 +302,12 @@ def provider_under_test(
             )
         finally:
             portal.call(provider.close)
+
+
+@lru_cache(maxsize=64)
+def _settings_of(text: str, directory: Path) -> Settings:
+    """Read each configuration once: that takes 5 ms, and nothing can change what comes of it."""
+    return parse(text, environ={}, directory=directory)
 
 
 def _browser(provider: Provider, portal: BlockingPortal, address: str) -> Browser:
