@@ -77,7 +77,16 @@ def eventually(is_so: Callable[[], bool], *, within: float) -> float:
             time.sleep(_PACE_SECONDS)
 
 
-async def soon(is_so: Callable[[], object], *, within: float = 5.0) -> None:
+def becomes(is_so: Callable[[], bool], *, within: float) -> bool:
+    """Tell whether it is so within so many seconds, as `eventually` counts them."""
+    try:
+        eventually(is_so, within=within)
+    except TimeoutError:
+        return False
+    return True
+
+
+async def soon(is_so: Callable[[], object], *, within: float = 30.0) -> None:
     """Return once it is so, while other tasks run; raises TimeoutError after `within`."""
     async with asyncio.timeout(within):
         while not is_so():  # noqa: ASYNC110 - there is nothing else to wait for

@@ -1,6 +1,5 @@
 """Refresh tokens: rotation, the grace window, reuse (RFC 6749 section 6, RFC 9700 section 4.14)."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -32,6 +31,7 @@ from tests.kit.provider import (
     provider_under_test,
 )
 from tests.kit.storage import Faults, FlakyBackend
+from tests.kit.waiting import becomes
 
 IDENTITY = Identity(user_id="user-1", username="Alice", email=ALICE, groups=("developers",))
 
@@ -96,12 +96,7 @@ def refused(response: httpx.Response, error: str = "invalid_grant") -> None:
 
 
 def access_dies(idp: ProviderUnderTest, access_token: str) -> bool:
-    deadline = time.monotonic() + 1
-    while time.monotonic() < deadline:
-        if idp.userinfo(access_token).status_code == 401:
-            return True
-        time.sleep(0.01)
-    return False
+    return becomes(lambda: idp.userinfo(access_token).status_code == 401, within=1)
 
 
 def grant_document(idp: ProviderUnderTest, backend: Backend) -> Document:

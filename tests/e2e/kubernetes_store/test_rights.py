@@ -42,7 +42,7 @@ from tests.kit.servers.kubernetes_store import KubernetesStore, kubernetes_store
 from tests.kit.servers.process import ServerFailed
 from tests.kit.servers.rbac import Rule
 from tests.kit.signing_client import SigningClient
-from tests.kit.waiting import eventually
+from tests.kit.waiting import becomes, eventually
 
 pytestmark = [pytest.mark.servers, pytest.mark.covers("R-95", "K-16")]
 
@@ -78,11 +78,7 @@ class World:
         self, is_so: Callable[[], bool], *, within: float | None = None, at_least: float = 0.0
     ) -> bool:
         """Tell whether something becomes so, by default while there is patience."""
-        try:
-            eventually(is_so, within=max(self.patience, at_least) if within is None else within)
-        except TimeoutError:
-            return False
-        return True
+        return becomes(is_so, within=max(self.patience, at_least) if within is None else within)
 
     def signs_in(self, email: str = _EMAIL, password: str = _PASSWORD) -> bool:
         """Tell whether somebody can sign in."""
