@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.kit.gallery import CHROMIUM, DESK, PHONE, browser_context, extreme, open_page, realistic
+from tests.kit.gallery import DESK, PHONE, browser_context, extreme, open_page, realistic
+from tests.kit.install.binaries import Binaries
 
 pytestmark = pytest.mark.servers
 
@@ -31,9 +32,9 @@ LOOKS = [("light", DESK), ("dark", NARROW)]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(binaries: Binaries) -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM)
+        chromium = playwright.chromium.launch(executable_path=binaries.chromium)
         yield chromium
         chromium.close()
 

@@ -23,9 +23,9 @@ from idp.web.pages import (
 )
 from idp.web.scope_words import scope_sentences
 from tests.kit.account_faces import account_just_begun, account_of_jane, crowded_account
+from tests.kit.install.binaries import find_binaries
 
 ORIGIN = "http://idp.test"
-CHROMIUM = "/usr/bin/chromium"
 FRAMED = "https://grafana.example.com/signed-out"
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 880, "height": 660}
@@ -260,6 +260,6 @@ def _choice(kind: str, name: str) -> ConnectorChoice:
 
 if __name__ == "__main__":
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM)
+        chromium = playwright.chromium.launch(executable_path=find_binaries().chromium)
         photograph(Path(sys.argv[1]), chromium)
         chromium.close()

@@ -1,6 +1,7 @@
 """`python -m tests.kit.install`: bring every server that the tests need onto this machine."""
 
 import fcntl
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from tests.kit.install.binaries import (
+    HEADLESS_SHELL,
     Binaries,
     OpenLdap,
     Server389,
@@ -48,6 +50,7 @@ def install() -> None:
         # We hold the lock, so these are leftovers of a run that was killed.
         for leftover in cache.glob("building-*"):
             shutil.rmtree(leftover)
+        _install_browser()
         _install_packages()
         if find_server("etcd") is None:
             build(etcd(), go=find_or_install_go())
@@ -61,8 +64,19 @@ def install() -> None:
             install_node_modules()
 
 
+def _install_browser() -> None:
+    """Bring the headless shell; where it cannot be had, a Chromium that is there will do."""
+    if os.environ.get("CHROMIUM") or HEADLESS_SHELL.exists():
+        return
+    try:
+        install_packages([CHROMIUM])
+    except PackagesNotInstalled:
+        if find_chromium() is None:
+            raise
+
+
 def _install_packages() -> None:
-    missing = [] if find_chromium() is not None else [CHROMIUM]
+    missing = []
     for find, packages in ((find_openldap, SLAPD), (find_server_389, SERVER_389)):
         try:
             find()

@@ -11,6 +11,7 @@ from pathlib import Path
 KUBERNETES_VERSION = "v1.34.4"
 ETCD_VERSION = "v3.6.5"
 HELM_VERSION = "v4.3.1"
+HEADLESS_SHELL = Path("/usr/bin/chromium-headless-shell")
 
 # What a version must be to be used, by program. kube-apiserver 1.30 reads an
 # AuthenticationConfiguration without a feature gate; each kubectl speaks to one minor version more.
@@ -107,14 +108,16 @@ def find_server(name: str) -> Path | None:
 
 
 def find_chromium() -> Path | None:
-    """Return the browser named by `$CHROMIUM`, or Debian's, or None.
+    """Return the browser named by `$CHROMIUM`, or Chromium's headless shell, or Chromium, or None.
+
+    The shell is the same engine without the windows around it, and takes a quarter of the CPU time.
 
     Raises `ServersMissing` if the variable names nothing that can be run.
     """
     configured = os.environ.get("CHROMIUM")
     if configured and not os.access(configured, os.X_OK):
         raise ServersMissing(f"$CHROMIUM is {configured}, which is no program: correct or unset it")
-    candidates = [configured, "/usr/bin/chromium", shutil.which("chromium")]
+    candidates = [configured, str(HEADLESS_SHELL), "/usr/bin/chromium", shutil.which("chromium")]
     return next((Path(name) for name in candidates if name and os.access(name, os.X_OK)), None)
 
 

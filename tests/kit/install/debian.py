@@ -26,9 +26,9 @@ class DebianPackages:
 
 CHROMIUM = DebianPackages(
     "chromium",
-    packages=("chromium", "fonts-dejavu-core"),
-    by_hand="install a Chromium yourself (Debian: `apt-get install chromium`) and name it in"
-    " $CHROMIUM if it is not /usr/bin/chromium",
+    packages=("chromium-headless-shell", "fonts-dejavu-core"),
+    by_hand="install a Chromium yourself (Debian: `apt-get install chromium-headless-shell`, or"
+    " `chromium`) and name it in $CHROMIUM if it is not in /usr/bin",
 )
 SLAPD = DebianPackages(
     "slapd",
