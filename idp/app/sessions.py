@@ -203,9 +203,7 @@ def session_endpoints(
             states=states,
             departure=departure,
         ),
-        logout_confirmation=LogoutConfirmation(
-            origin=origin, base_path=core.base_path, states=states, departure=departure
-        ),
+        logout_confirmation=LogoutConfirmation(origin=origin, states=states, departure=departure),
         select_account=account_selection(core, known, login),
         account=AccountPage(
             parts=account,

@@ -156,7 +156,6 @@ class LogoutConfirmation:
     """POST /logout/confirm: the answer to the page that asks."""
 
     origin: str
-    base_path: str
     states: LoginStates
     departure: Departure
 
