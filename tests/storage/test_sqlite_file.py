@@ -107,7 +107,6 @@ import asyncio, os, sys
 from pathlib import Path
 from storage.base import StorageUnavailable
 from storage.sqlite import SqliteBackend
-from storage.sqlite.backend import PAGE
 os.setgid(65534); os.setuid(65534)
 try:
     asyncio.run(SqliteBackend.open(Path(sys.argv[1])))

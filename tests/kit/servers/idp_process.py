@@ -17,8 +17,8 @@ from tests.kit.servers.process import Process, ServerFailed, log_tail
 _DISCOVERY = "/.well-known/openid-configuration"
 _START_SECONDS = 60
 _STOP_SECONDS = 30
-# How soon it answers is for tests to measure that promise it: here it only ends what hangs.
-_ANSWER_SECONDS = 30
+ANSWER_SECONDS = 30
+"""How soon it answers is for tests to measure that promise it: this only ends what hangs."""
 
 
 class IdpProcess:
@@ -117,7 +117,7 @@ class IdpProcess:
             verify=verify,
             trust_env=False,
             transport=transport,
-            timeout=_ANSWER_SECONDS,
+            timeout=ANSWER_SECONDS,
         )
 
     def log_lines(self) -> list[Mapping[str, object]]:

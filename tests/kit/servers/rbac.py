@@ -5,19 +5,18 @@ file do what its tests say is refused. And its authorizer hears of roles and bin
 its own, a little after they were written: who does not wait for it meets the rights of before.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.kit.servers.kube_api_server import KubeApiServer
+from tests.kit.waiting import becomes
 
 Rule = Mapping[str, Any]
 """One rule of a Role."""
 
 _PATIENCE_SECONDS = 30
-_PACE_SECONDS = 0.02
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 # What everybody may ask: who they are, and what they may do.
 _OF_EVERYBODY = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
@@ -113,8 +112,5 @@ def _ask(
 
 
 def _wait_until(is_so: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise NotGranted(f"not so after {_PATIENCE_SECONDS} s: {what}")
-        time.sleep(_PACE_SECONDS)
+    if not becomes(is_so, within=_PATIENCE_SECONDS):
+        raise NotGranted(f"not so after {_PATIENCE_SECONDS} s: {what}")

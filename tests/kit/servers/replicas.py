@@ -12,11 +12,8 @@ import httpx
 
 from tests.kit.servers.balancer import Balancer
 from tests.kit.servers.certificates import CertificateAuthority
-from tests.kit.servers.idp_process import IdpProcess
+from tests.kit.servers.idp_process import ANSWER_SECONDS, IdpProcess
 from tests.kit.servers.process import free_port
-
-# How soon it answers is for tests to measure that promise it: here it only ends what hangs.
-_ANSWER_SECONDS = 30
 
 
 class Replicas:
@@ -60,7 +57,7 @@ class Replicas:
             base_url=self.issuer,
             verify=self._ca.client_context(),
             trust_env=False,
-            timeout=_ANSWER_SECONDS,
+            timeout=ANSWER_SECONDS,
             limits=httpx.Limits(max_keepalive_connections=connections_kept),
         )
 
